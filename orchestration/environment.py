@@ -1,0 +1,47 @@
+"""What processes are started with: quiet libraries, one thread a trial, an allocator that keeps its pages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+_RAY = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+}
+_WORKER = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # Big logits are freed and asked for again at every step: without these each time costs the page faults anew.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=17179869184",
+}
+
+
+def prepare_ray() -> None:
+    """Sets what Ray and its workers read when they start; a value that the user has set stays. Call before importing ray."""
+    for name, value in {**_RAY, **_WORKER}.items():
+        os.environ.setdefault(name, value)
+
+
+def git_commit(directory: Path) -> str:
+    """The commit of the checkout that holds ``directory``, with "+changes" where it is not clean; "none" outside one."""
+    try:
+        head = _git(directory, "rev-parse", "HEAD")
+        return head + ("+changes" if _git(directory, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()

@@ -1,0 +1,177 @@
+"""The Ray launcher: Ray Tune executes the trials; what to train and when to stop is the driver's.
+
+Tune is used through three small adapters: a searcher that hands out the driver's jobs, a scheduler that passes every
+message on and stops what the driver stops, and a trainable that says one message of its trial a step.
+Import this after ``environment.prepare_ray``: Tune reads its switches when it is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from orchestration.driver import Driver
+from orchestration.messages import Job, Message
+from orchestration.spec import Resources
+from orchestration.worker import run_trial
+
+if TYPE_CHECKING:
+    from vae_core.data.images import ImageData
+    from vae_core.data.text import TextData
+
+RETRIES = 2
+"""How often a trial whose worker died is taken up again from its checkpoint."""
+
+
+def run(driver: Driver, data: TextData | ImageData | None) -> None:
+    """Runs the sweep to its end on a Ray of its own, or on the one that this process is already connected to."""
+    resources = driver.spec.resources
+    own = not ray.is_initialized()
+    if own:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            num_cpus=_cpus_wanted(resources),
+        )
+    try:
+        _fit(driver, data, resources)
+    finally:
+        if own:
+            ray.shutdown()
+
+
+def _cpus_wanted(resources: Resources) -> int | None:
+    """As many as the asked-for trials at once take; None, Ray's own count, where that is not said."""
+    if resources.max_concurrent_trials is None:
+        return None
+    return max(1, round(resources.max_concurrent_trials * resources.cpu))
+
+
+def _fit(driver: Driver, data: TextData | ImageData | None, resources: Resources) -> None:
+    trainable = tune.with_parameters(TrialTrainable, data=data)
+    trainable = tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu})
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="vae-sweeps-ray-") as scratch:  # Tune's own bookkeeping, which nobody reads
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=DriverSearcher(driver, resources.max_concurrent_trials),
+                scheduler=DriverScheduler(driver),
+                num_samples=-1,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=driver.spec.name,
+                storage_path=scratch,
+                verbose=0,
+                stop=DriverStopper(driver),
+                failure_config=tune.FailureConfig(max_failures=RETRIES),
+            ),
+        ).fit()
+
+
+class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
+    """One step says one message; a reused actor begins its next trial afresh."""
+
+    def setup(self, config: dict[str, Any], data: TextData | ImageData | None = None) -> None:
+        self._data = data
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        return {"message": next(self._messages).to_json()}
+
+    def cleanup(self) -> None:
+        self._messages.close()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._messages: Any = run_trial(Job(**json.loads(config["job"])), self._data)
+
+
+class _HoldsDriver:
+    """Tune copies and pickles its parts for a restore that is not used here; the driver stays where it is."""
+
+    _driver: Driver
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_driver"}
+
+
+class DriverSearcher(_HoldsDriver, Searcher):  # type: ignore[misc]
+    """Hands out the driver's next job, at most so many at once."""
+
+    def __init__(self, driver: Driver, at_once: int | None) -> None:
+        super().__init__()
+        self._driver = driver
+        self._at_once = at_once
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._at_once is not None and len(self._driver.running) >= self._at_once:
+            return None
+        job = self._driver.next_job()
+        if job is not None:
+            return {"job": json.dumps(job.to_dict())}
+        return Searcher.FINISHED  # type: ignore[no-any-return]
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: the driver has heard the trial's last message."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the study is the state."""
+
+
+class DriverScheduler(_HoldsDriver, FIFOScheduler):  # type: ignore[misc]
+    """Passes every message to the driver, and its word back."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()
+        self._driver = driver
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        go_on = self._driver.hear(_number(trial), Message.from_json(result["message"]))
+        return self.CONTINUE if go_on else self.STOP  # type: ignore[no-any-return]
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        self._driver.lost(_number(trial), f"worker lost {RETRIES + 1} times: {_last_line(trial)}")
+
+
+class DriverStopper(_HoldsDriver, tune.Stopper):  # type: ignore[misc]
+    """Ends everything when the user has asked for it."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._driver.stopping
+
+
+def _number(trial: Trial) -> int:
+    return int(json.loads(trial.config["job"])["number"])
+
+
+def _last_line(trial: Trial) -> str:
+    error = trial.get_error()
+    lines = str(error).strip().splitlines() if error else []
+    return lines[-1] if lines else "no cause known"

@@ -1,0 +1,49 @@
+"""What every member of the likelihood layer offers.
+
+Shapes: N tokens (padding already removed), D features, V vocabulary size.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Generator, Tensor, nn
+
+
+@dataclass(frozen=True)
+class HeadSizes:
+    """What a head is built from and the config cannot know."""
+
+    features: int
+    """D, the width of the hidden states that the head reads."""
+    counts: np.ndarray
+    """Frequency of each word in the training split, int64 (V,), index = word id; ids are sorted by falling frequency."""
+    tied: nn.Parameter | None = None
+    """The input embedding (V, D) to share, or None."""
+    generator: Generator | None = None
+    """Draws the initial weights; None: torch's default generator."""
+
+    @property
+    def vocabulary(self) -> int:
+        return len(self.counts)
+
+
+class SoftmaxHead(nn.Module, ABC):
+    """Maps hidden states to a distribution over the vocabulary; a training loss that may approximate, a score that may not."""
+
+    normalised: bool
+    """True where the training loss is the exact negative log likelihood."""
+
+    @abstractmethod
+    def loss(self, hidden: Tensor, targets: Tensor, generator: Generator | None = None) -> Tensor:
+        """Training loss of each token, (N, D), (N,) -> (N,); ``generator`` draws the negatives."""
+
+    @abstractmethod
+    def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Exact negative log likelihood of each token in nats, (N, D), (N,) -> (N,); memory bounded by chunks."""
+
+    @abstractmethod
+    def log_probs(self, hidden: Tensor) -> Tensor:
+        """Exact log probabilities, (N, D) -> (N, V)."""
