@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -70,6 +70,8 @@ class Driver:
         """Why no further trial is asked for; None while the sweep may go on."""
         self.stopping = False
         """Set from outside, by a signal, to end the sweep soon."""
+        self.listeners: list[Callable[[TrialView], None]] = []
+        """Called with each trial that has ended."""
         self._remember()
 
     def _remember(self) -> None:
@@ -151,6 +153,11 @@ class Driver:
     def running(self) -> list[TrialView]:
         return [view for view in self.trials.values() if view.state == "RUNNING"]
 
+    @property
+    def total_trials(self) -> int:
+        """How many trials the sweep has when nothing ends it earlier."""
+        return self._search.total
+
     def best(self) -> TrialView | None:
         """The finished trial that won; pruned and collapsed ones cannot."""
         finished = [view for view in self.trials.values() if view.state == "COMPLETE" and view.value is not None]
@@ -207,6 +214,8 @@ class Driver:
         self._recorder.trial_ended(view.number, state, reason, artifacts)
         self._search.tell(view.number, state, view.value if scored else None, collapsed=state == "COLLAPSED")
         self._configs.pop(view.number, None)
+        for listener in self.listeners:
+            listener(view)
 
     def _over_budget(self) -> bool:
         budget = self.spec.budget

@@ -60,7 +60,7 @@ def _cpus_wanted(resources: Resources) -> int | None:
 def _fit(driver: Driver, data: TextData | ImageData | None, resources: Resources) -> None:
     trainable = tune.with_parameters(TrialTrainable, data=data)
     trainable = tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu})
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # what fails is said by the driver
     with tempfile.TemporaryDirectory(prefix="vae-sweeps-ray-") as scratch:  # Tune's own bookkeeping, which nobody reads
         tune.Tuner(
             trainable,
@@ -76,6 +76,7 @@ def _fit(driver: Driver, data: TextData | ImageData | None, resources: Resources
                 verbose=0,
                 stop=DriverStopper(driver),
                 failure_config=tune.FailureConfig(max_failures=RETRIES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()
 
@@ -93,6 +94,12 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no type
 
     def step(self) -> dict[str, Any]:
         return {"message": next(self._messages).to_json()}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: the trial's own directory has its checkpoints."""
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Nothing: the trial goes on from its own directory."""
 
     def cleanup(self) -> None:
         self._messages.close()

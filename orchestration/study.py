@@ -139,6 +139,12 @@ class Search:
             duration_s=frozen.duration.total_seconds() if frozen.duration else 0.0,
         )
 
+    @property
+    def total(self) -> int:
+        """Trials of the whole sweep: its cap, or its grid where that is smaller."""
+        size = self._space.size() if self._spec.method == "grid" else None
+        return self._spec.run_cap if size is None else min(size, self._spec.run_cap)
+
     def ask(self) -> tuple[int, Assignment] | None:
         """The next trial's number and parameters; None where the sweep's budget of trials, or its grid, is used up."""
         import optuna

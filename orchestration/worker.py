@@ -36,7 +36,9 @@ def run_trial(job: Job, data: TextData | ImageData | None) -> Iterator[Message]:
         yield from _train(job, data)
     except Exception as error:  # a trial's fault must never end the sweep
         reason = f"{type(error).__name__}: {error}"
-        (Path(job.directory) / "traceback.txt").write_text(traceback.format_exc())
+        artifacts = Path(job.directory) / ARTIFACTS
+        artifacts.mkdir(parents=True, exist_ok=True)
+        (artifacts / "traceback.txt").write_text(traceback.format_exc())
         yield Message("end", timestamp_ms=_now_ms(), state="FAILED", reason=reason)
 
 
@@ -76,10 +78,10 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
             story.append(message)
             save_state(trainer, directory)
         yield message
-    assert trainer.outcome is not None
-    yield Message(
-        "end", epoch=len(trainer.history), timestamp_ms=_now_ms(), state=trainer.outcome.state, reason=trainer.outcome.reason
-    )
+    outcome = trainer.outcome
+    assert outcome is not None
+    reason = "" if outcome.reason == "epochs" else outcome.reason  # the ordinary end needs no word
+    yield Message("end", epoch=len(trainer.history), timestamp_ms=_now_ms(), state=outcome.state, reason=reason)
 
 
 class _Story:
@@ -132,7 +134,7 @@ def load_shared(config: TrialConfig) -> TextData | ImageData:
     Raises:
         DataError: it is missing, unreadable or too small; a user's mistake.
     """
-    from vae_core.data.errors import require_batch
+    from vae_core.data.batching import require_batch
 
     data = config.data.load()
     require_batch(data, config.training.batch_size)

@@ -172,5 +172,7 @@ def _text_misfits(model: ModelConfig) -> list[str]:
             f"model.decoder.tie_embeddings needs output_map where hidden ({decoder.hidden}) is not embedding ({embedding})"
         )
     if decoder.tie_embeddings and isinstance(model.softmax, AdaptiveSoftmax) and (model.softmax.division or 1.0) > 1.0:
-        faults.append("model.softmax.division above 1 cannot go with model.decoder.tie_embeddings: shared vectors have full width")
+        faults.append(
+            "model.softmax.division above 1 cannot go with model.decoder.tie_embeddings: shared vectors have full width"
+        )
     return faults

@@ -1,4 +1,7 @@
-"""Schedules: frozen values that map a step to a weight in [0, 1]; they never count, the trainer owns the step."""
+"""Schedules: frozen values that map a step to a weight in [0, 1]; they never count, the trainer owns the step.
+
+Symbols: t the global step, counted from 0; T the planned number of steps.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ class Schedule(Config):
         raise NotImplementedError
 
     def end(self, total: int) -> int:
-        """The first step from which on the weight stays at 1."""
+        """The first step from which on the weight stays at 1; ``total`` or below."""
         raise NotImplementedError
 
 
 class Constant(Schedule):
-    """Weight 1 throughout (Kingma & Welling 2014)."""
+    """No annealing (Kingma & Welling 2014): weight 1 throughout."""
 
     kind: Literal["constant"] = "constant"
 
@@ -35,48 +38,48 @@ class Constant(Schedule):
 
 
 class Linear(Schedule):
-    """From 0 to 1 in a straight line (Sønderby et al. 2016): min(1, t / (w T))."""
+    """Linear warm-up (Sønderby et al. 2016): min(1, t / (w T))."""
 
     kind: Literal["linear"] = "linear"
     warmup: Share = 0.25
-    """Share of the planned steps until the weight is 1."""
+    """w, the share of the planned steps until the weight is 1."""
 
     def __call__(self, step: int, total: int) -> float:
-        span = self.warmup * total
-        return 1.0 if step >= span else step / span
+        return 1.0 if step >= self.end(total) else step / (self.warmup * total)
 
     def end(self, total: int) -> int:
-        return math.ceil(self.warmup * total)
+        return _whole_steps(self.warmup * total)
 
 
 class Sigmoid(Schedule):
-    """A logistic curve (Bowman et al. 2016), cut to run from exactly 0 to exactly 1 over the warm-up.
+    """Sigmoid annealing (Bowman et al. 2016): a logistic curve, cut to run from exactly 0 to exactly 1 over the warm-up.
 
     With x = t / (w T): (s(k (x - 1/2)) - s(-k/2)) / (s(k/2) - s(-k/2)), s the logistic function.
     """
 
     kind: Literal["sigmoid"] = "sigmoid"
     warmup: Share = 0.25
-    """Share of the planned steps until the weight is 1."""
+    """w, the share of the planned steps until the weight is 1."""
     steepness: Annotated[float, Field(gt=0.0, le=100.0)] = 10.0
     """k: the larger, the closer to a step in the middle of the warm-up."""
 
     def __call__(self, step: int, total: int) -> float:
-        span = self.warmup * total
-        if step >= span:
+        if step >= self.end(total):
             return 1.0
-        low = _logistic(-self.steepness / 2)
-        high = _logistic(self.steepness / 2)
-        return (_logistic(self.steepness * (step / span - 0.5)) - low) / (high - low)
+        # With tanh(y/2) = 2 s(y) - 1 the curve is (1 + tanh(k (x - 1/2) / 2) / tanh(k/4)) / 2, which cancels nothing.
+        x = step / (self.warmup * total)
+        curve = 0.5 + 0.5 * math.tanh(self.steepness * (x - 0.5) / 2) / math.tanh(self.steepness / 4)
+        return min(curve, math.nextafter(1.0, 0.0))  # a steep curve rounds to 1 early; the weight is 1 at the end only
 
     def end(self, total: int) -> int:
-        return math.ceil(self.warmup * total)
+        return _whole_steps(self.warmup * total)
 
 
 class Cyclical(Schedule):
-    """M cycles, each a line from 0 to 1 over the fraction R and then 1 (Fu et al. 2019, eq. 6-7).
+    """Cyclical annealing (Fu et al. 2019, eq. 6-7): M cycles, each a line from 0 to 1 over the fraction R and then 1.
 
-    tau = mod(t, ceil(T/M)) / (T/M), weight = min(1, tau / R), with t counted from 0.
+    weight = min(1, tau / R), tau = mod(t, ceil(T/M)) / (T/M); the paper's t counts from 1. Where M does not divide T, the
+    last cycle is the shorter, and can be cut before it comes to 1. From step T on the weight is 1.
     """
 
     kind: Literal["cyclical"] = "cyclical"
@@ -86,19 +89,24 @@ class Cyclical(Schedule):
     """R, the share of a cycle in which the weight rises."""
 
     def __call__(self, step: int, total: int) -> float:
-        if step >= total:  # past the plan: the last cycle has ended
+        if step >= total:
             return 1.0
-        tau = (step % math.ceil(total / self.cycles)) / (total / self.cycles)
-        return min(1.0, tau / self.ratio)
+        offset, rise = step % self._period(total), self.ratio * total / self.cycles
+        return 1.0 if offset >= _whole_steps(rise) else offset / rise
 
     def end(self, total: int) -> int:
-        period = math.ceil(total / self.cycles)
-        last_start = (max(total - 1, 0) // period) * period
-        return min(total, last_start + math.ceil(self.ratio * total / self.cycles))
+        if total == 0:
+            return 0
+        last_start = (total - 1) // self._period(total) * self._period(total)
+        return min(total, last_start + _whole_steps(self.ratio * total / self.cycles))
+
+    def _period(self, total: int) -> int:
+        return -(-total // self.cycles)
 
 
-def _logistic(x: float) -> float:
-    return 1.0 / (1.0 + math.exp(-x))
+def _whole_steps(span: float) -> int:
+    """The first step at or after ``span``; 0.1 x 30 = 3.0000000000000004 is 3 steps."""
+    return math.ceil(span * (1 - 1e-12))
 
 
 AnySchedule = Annotated[Constant | Linear | Sigmoid | Cyclical, Field(discriminator="kind")]

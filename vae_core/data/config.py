@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from vae_core.configurable import Config, Count, Share
+from vae_core.configurable import Config, Count
 
 if TYPE_CHECKING:
     from vae_core.data.images import ImageData
     from vae_core.data.text import TextData
+
+FileName = Annotated[str, Field(min_length=1)]
 
 
 class Vocabulary(Config):
@@ -18,8 +20,9 @@ class Vocabulary(Config):
 
     max_size: Annotated[int, Field(ge=5)] = 10000
     """At most this many entries, the four special ones counted."""
-    min_count: Count = 1
-    """Rarer words become <unk>."""
+    min_count: Count = 2
+    """Rarer words become <unk>. With 1, a text without <unk> teaches the model nothing of it, and each new word in valid and
+    test costs it dearly."""
     lowercase: bool = False
 
 
@@ -27,6 +30,8 @@ class DataConfig(Config):
     """One data set; ``load`` reads it."""
 
     modality: ClassVar[Literal["text", "image"]]
+    files: ClassVar[tuple[str, ...]] = ()
+    """The fields that name a file."""
 
     def load(self) -> TextData | ImageData:
         """Reads the data and splits it.
@@ -35,6 +40,16 @@ class DataConfig(Config):
             DataError: the file is missing, empty, binary, badly encoded or too small; says which, and where.
         """
         raise NotImplementedError
+
+
+class Splitting(Config):
+    """How one source becomes three splits: by position in an order that the seed draws; equal examples may fall apart."""
+
+    valid: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
+    """Share of the source, at least one example."""
+    test: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
+    """Share of the source, at least one example."""
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class TextConfig(DataConfig):
@@ -49,24 +64,23 @@ class TextConfig(DataConfig):
     """What happens to a longer sentence."""
     max_sentences: Count | None = None
     """Keep at most this many training sentences, drawn by the split's seed; null: all."""
+    split: Splitting = Splitting()
+    """Used where ``valid`` or ``test`` is no source of its own: that share is taken from train."""
+
+    @model_validator(mode="after")
+    def _some_length_is_allowed(self) -> Self:
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length ({self.min_length}) is above max_length ({self.max_length}): no sentence would be left")
+        return self
 
     def load(self) -> TextData:
         raise NotImplementedError
-
-
-class Splitting(Config):
-    """How one source becomes three splits."""
-
-    valid: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
-    test: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
-    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class PythonDocs(TextConfig):
     """The interpreter's own documentation (``pydoc_data.topics``), split into sentences: real English, no download."""
 
     kind: Literal["python_docs"] = "python_docs"
-    split: Splitting = Splitting()
 
     def load(self) -> TextData:
         from vae_core.data.text import load_python_docs
@@ -77,15 +91,27 @@ class PythonDocs(TextConfig):
 class TextFile(TextConfig):
     """Text files given by path: train, valid and test; or train alone, split by seed."""
 
+    files: ClassVar[tuple[str, ...]] = ("train", "valid", "test")
     kind: Literal["text_file"] = "text_file"
-    train: str
-    valid: str | None = None
-    test: str | None = None
-    split: Splitting = Splitting()
-    """Used only where ``valid`` or ``test`` is not given: that share is taken from train."""
+    train: FileName
+    valid: FileName | None = None
+    test: FileName | None = None
     unit: Literal["line", "sentence"] = "line"
-    """A line is an example; or lines are joined into paragraphs (ended by a blank line) and split into sentences."""
+    """A line is an example; or text is split into sentences: prose within its paragraphs, which a blank line ends; words
+    already apart (see ``tokens``) within each line, at a lone full stop, and without headings such as ``= History =``."""
+    tokens: Literal["auto", "spaces", "words"] = "auto"
+    """What a word is: what stands between spaces; or words and signs, taken apart. auto: ``spaces`` where train has the word
+    <unk>, or most of its full stops and commas stand alone."""
     encoding: str = "utf-8"
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            "a".encode(value)
+        except LookupError:
+            raise ValueError(f"{value!r} is no text encoding that Python knows; such as utf-8, latin-1, cp1252, utf-16") from None
+        return value
 
     def load(self) -> TextData:
         from vae_core.data.text import load_text_file
@@ -98,7 +124,7 @@ class ImageConfig(DataConfig):
 
     modality: ClassVar[Literal["text", "image"]] = "image"
     pixels: Literal["dynamic", "static", "grey"] = "dynamic"
-    """Binarised anew each epoch (Burda et al. 2016), binarised once, or grey in [0, 1]."""
+    """Binarised anew in each training batch (Burda et al. 2016; valid and test once), binarised once, or grey in [0, 1]."""
     split: Splitting = Splitting()
 
     def load(self) -> ImageData:
@@ -119,15 +145,16 @@ class Digits(ImageConfig):
 class Npz(ImageConfig):
     """Arrays of images in an .npz file, (n, height, width) or (n, height, width, channels), uint8 or float in [0, 1]."""
 
+    files: ClassVar[tuple[str, ...]] = ("path",)
     kind: Literal["npz"] = "npz"
-    path: str
+    path: FileName
     train: str = "x_train"
     """Name of the array in the file."""
     valid: str | None = None
     """null: a share of train by the split's seed."""
     test: str | None = "x_test"
     labels: str | None = None
-    """Name of the array with train's labels, for pictures; null: none."""
+    """Name of the array with train's labels, integers or text, for pictures; null: none."""
 
     def load(self) -> ImageData:
         from vae_core.data.images import load_npz

@@ -64,7 +64,7 @@ class RecurrentDecoder(Config):
     tie_embeddings: bool = False
     """Output vectors are the input vectors (Press & Wolf 2017; Inan et al. 2017)."""
     output_map: bool | None = None
-    """A linear map from the hidden state to the word vectors' width before the softmax; null: only where the widths differ."""
+    """A linear map from the hidden state to the word vectors' width before the softmax; null: where tying needs one."""
     word_dropout: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Replaces decoder inputs by <unk> (Bowman et al. 2016); 1 leaves a decoder that sees z alone."""
     embedding_dropout: Probability = 0.0

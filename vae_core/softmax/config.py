@@ -21,7 +21,7 @@ class SoftmaxConfig(Config):
 
 
 class FullSoftmax(SoftmaxConfig):
-    """Exact softmax over the whole vocabulary."""
+    """Full softmax (Bridle 1990): exact, over the whole vocabulary."""
 
     kind: Literal["full"] = "full"
 
@@ -53,15 +53,15 @@ class AdaptiveSoftmax(SoftmaxConfig):
 
 
 class SampledSoftmax(SoftmaxConfig):
-    """Sampled softmax with the log-Q correction (Jean et al. 2015; Jozefowicz et al. 2016); scored by the full softmax."""
+    """Sampled softmax (Jean et al. 2015; Jozefowicz et al. 2016): corrected by log q, and scored by the full softmax."""
 
     kind: Literal["sampled"] = "sampled"
     samples: Count = 1024
     """Negative classes drawn a step, shared over the batch and the time steps."""
     proposal: Literal["unigram", "log_uniform", "uniform"] = "log_uniform"
-    """Where they are drawn from."""
-    replacement: bool = True
-    """Draw with replacement: expected count S q; without: 1 - (1 - q)^T after T tries."""
+    """Where they are drawn from: training frequency (counts of 0 taken as 1), Zipf's law over the ranks, or evenly."""
+    replacement: bool = False
+    """false: all drawn differ, so samples cannot exceed the vocabulary; the gradient is far less noisy than with repeats."""
 
     def build(self, sizes: HeadSizes) -> SoftmaxHead:
         from vae_core.softmax.sampled import SampledHead

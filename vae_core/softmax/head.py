@@ -31,18 +31,22 @@ class HeadSizes:
 
 
 class SoftmaxHead(nn.Module, ABC):
-    """Maps hidden states to a distribution over the vocabulary; a training loss that may approximate, a score that may not."""
+    """Maps hidden states to a distribution over the vocabulary; a training loss that may approximate, a score that may not.
+
+    A tied table is registered in the head under its own name too: the same ``Parameter``, which ``parameters()`` gives once
+    and ``state_dict()`` lists twice.
+    """
 
     normalised: bool
     """True where the training loss is the exact negative log likelihood."""
 
     @abstractmethod
     def loss(self, hidden: Tensor, targets: Tensor, generator: Generator | None = None) -> Tensor:
-        """Training loss of each token, (N, D), (N,) -> (N,); ``generator`` draws the negatives."""
+        """Training loss of each token, (N, D), (N,) -> (N,); ``generator`` draws the negatives, where there are any."""
 
     @abstractmethod
     def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Exact negative log likelihood of each token in nats, (N, D), (N,) -> (N,); memory bounded by chunks."""
+        """Exact negative log likelihood of each token in nats, (N, D), (N,) -> (N,); never makes the N x V logits."""
 
     @abstractmethod
     def log_probs(self, hidden: Tensor) -> Tensor:

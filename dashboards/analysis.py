@@ -1,0 +1,105 @@
+"""From the frame of a sweep's trials to its leaderboard: pure functions, frame -> frame."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dashboards.errors import UnknownColumn, nearest
+
+HIGHER_IS_BETTER = ("active_units", "mutual_information", "examples_per_s", "tokens_per_s")
+"""The last part of the names of the metrics of which more is better; of all else, less."""
+STATES = ("COMPLETE", "RUNNING", "PRUNED", "COLLAPSED", "STOPPED", "FAILED")
+"""In the order in which they are listed; only complete trials are ranked."""
+_SHOWN = (
+    "best/val/neg_elbo",
+    "best/val/rate",
+    "best/val/active_units",
+    "best/val/perplexity",
+    "test/neg_elbo",
+    "test/iw_nll",
+    "test/iw_nll_se",
+)
+
+
+def selected_metric(metric: str) -> str:
+    """The column a finished trial is judged by: ``val/x`` is read at the selected epoch, ``best/val/x``."""
+    return f"best/{metric}" if metric.startswith("val/") else metric
+
+
+def best_value(values: pd.Series[Any], goal: str) -> float:
+    """The best of ``values``; NaN where there is none."""
+    return float(values.max() if goal == "maximize" else values.min()) if values.notna().any() else math.nan
+
+
+def searched(sweep: pd.Series[Any]) -> list[str]:
+    """The dotted names of the parameters that the sweep searches."""
+    return [str(name) for name in json.loads(sweep["parameters"])]
+
+
+def goal_of(column: str, sweep: pd.Series[Any]) -> str:
+    """Which way is better, ``minimize`` or ``maximize``: the sweep's own word on its metric, else by the metric's name."""
+    if column in (sweep["metric"], selected_metric(sweep["metric"])):
+        return str(sweep["goal"])
+    return "maximize" if column.rpartition("/")[2] in HIGHER_IS_BETTER else "minimize"
+
+
+def ranked(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None = None) -> pd.DataFrame:
+    """The trials, best first, with a column ``rank`` (1 is best, equals share it) before all others.
+
+    Complete trials that have a value are ranked, by ``sort`` or else by the sweep's metric at the selected epoch; the others
+    follow without a rank, by state and number: fewer epochs, or none, are no fair comparison.
+
+    Raises:
+        UnknownColumn: where ``sort`` is no column, with the nearest one.
+    """
+    if sort is not None and sort not in trials:
+        raise UnknownColumn(f"cannot sort by {sort!r}: {nearest(sort, list(trials.columns), shown=60)}")
+    column = sort or selected_metric(sweep["metric"])
+    if column in trials:
+        values = trials[column].where(trials["state"] == "COMPLETE")
+        rank = values.rank(method="min", ascending=goal_of(column, sweep) == "minimize")
+    else:
+        rank = pd.Series(math.nan, index=trials.index)
+    listed = {state: place for place, state in enumerate(STATES)}
+    order = pd.DataFrame({"rank": rank, "state": trials["state"].map(lambda state: listed.get(state, len(STATES)))})
+    order["trial"] = trials["trial"]
+    order = order.sort_values(["rank", "state", "trial"], na_position="last")
+    table = trials.loc[order.index]
+    table.insert(0, "rank", rank.loc[order.index].astype("Int64"))
+    return table.reset_index(drop=True)
+
+
+def leaderboard(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None = None) -> pd.DataFrame:
+    """``ranked``, with the columns that a person compares: what was searched, how it scored, what it took.
+
+    A metric that no trial has is left out (perplexity of an image model). The sweep's own metric, and ``sort``, are always there.
+    """
+    table = ranked(trials, sweep, sort)
+    own = [name for name in (selected_metric(sweep["metric"]), sort) if name in trials]
+    parameters = searched(sweep)
+    metrics = [name for name in _SHOWN if name in trials and trials[name].notna().any()]
+    columns = ["rank", "trial", "state", *parameters, *own, *metrics, "epochs", "duration_s"]
+    return table[list(dict.fromkeys(columns))]
+
+
+def short_names(names: Sequence[str], reserved: Collection[str] = ()) -> dict[str, str]:
+    """For each dotted name the shortest end of it that only it has, and that is not ``reserved``.
+
+    ``model.softmax.kind`` is called ``softmax``: the option chosen goes by the name of the choice.
+    """
+    parts = {name: name.removesuffix(".kind").split(".") for name in names}
+    taken = [".".join(path[-length:]) for path in parts.values() for length in range(1, len(path) + 1)]
+    return {name: _shortest(path, taken, reserved) for name, path in parts.items()}
+
+
+def _shortest(path: Sequence[str], taken: Sequence[str], reserved: Collection[str]) -> str:
+    for length in range(1, len(path)):
+        name = ".".join(path[-length:])
+        if taken.count(name) == 1 and name not in reserved:
+            return name
+    return ".".join(path)

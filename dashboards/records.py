@@ -1,0 +1,270 @@
+"""The records of sweeps as pandas frames; with ``store.py``, the only reader of MLflow.
+
+Frames are typed, also where they have no row. A number that was never logged is NaN.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dashboards.analysis import best_value, selected_metric
+from dashboards.errors import StoreError, UnknownRun, UnknownSweep, nearest
+from dashboards.home import resolve_home
+from dashboards.store import Point, Store, open_store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_SWEEP_TYPES = {
+    "name": "str",
+    "state": "str",
+    "question": "str",
+    "trials": "int64",
+    "best": "float64",
+    "started": "datetime64[ms, UTC]",
+    "duration_s": "float64",
+    "metric": "str",
+    "goal": "str",
+    "method": "str",
+    "run_cap": "Int64",
+    "parameters": "str",
+    "run_id": "str",
+}
+_TRIAL_TYPES = {
+    "run_id": "str",
+    "trial": "int64",
+    "state": "str",
+    "reason": "str",
+    "seed": "int64",
+    "duration_s": "float64",
+    "epochs": "int64",
+}
+_CURVE_TYPES = {"run_id": "str", "trial": "int64", "epoch": "int64", "step": "Int64", "metric": "str", "value": "float64"}
+_PROVENANCE_TAGS = ("config.fingerprint", "data.fingerprint", "git.commit", "threads", "torch")
+_PROVENANCE_PARAMETERS = ("training.epochs", "evaluation.importance_samples", "evaluation.importance_examples")
+_SECTIONS = ("best", "test", "val", "train")
+_STEP = "train/step"
+"""The metric that every epoch logs: the optimiser's steps so far."""
+
+
+def load_sweeps(*, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.DataFrame:
+    """A row a sweep, oldest first.
+
+    Columns: ``name, state, question, trials`` (their number), ``best`` (the best value of the sweep's metric among complete
+    trials), ``started, duration_s`` (NaN until it ended); then ``metric, goal, method, run_cap, parameters`` (a JSON list of
+    the searched dotted names), ``run_id``.
+
+    Raises:
+        NoHome, StoreError: as ``open_store``.
+    """
+    with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
+        parents = store.runs("tags.kind = 'sweep'")
+        children: dict[str, list[Run]] = {parent.info.run_id: [] for parent in parents}
+        for run in store.runs("tags.kind = 'trial'"):
+            children.get(run.data.tags.get("mlflow.parentRunId", ""), []).append(run)
+    rows = [_sweep_row(parent, children[parent.info.run_id]) for parent in parents]
+    return _frame(rows, _SWEEP_TYPES)
+
+
+def load_trials(sweep: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.DataFrame:
+    """A row a trial of the sweep, by number.
+
+    Columns: ``run_id, trial, state, reason, seed, duration_s`` (NaN until it ended), ``epochs`` (done); a column a searched
+    parameter under its dotted name (missing where a conditional one is not active, or its value is null; a list stays JSON);
+    a column a metric under its name, the last value of each: ``best/``, ``test/``, ``val/``, ``train/``; and what
+    comparability rests on: fingerprints, commit, threads, torch, planned epochs, importance samples.
+
+    Raises:
+        UnknownSweep: with the nearest name.
+        NoHome, StoreError: as ``open_store``.
+    """
+    with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
+        parent = _find_sweep(store, sweep)
+        runs = _trials_of(store, parent)
+        steps = store.history([run.info.run_id for run in runs], _STEP) if runs else []
+    epochs: dict[str, int] = {}
+    for point in steps:
+        epochs[point.run_id] = max(point.epoch, epochs.get(point.run_id, 0))
+    frame = _frame([_trial_row(run, epochs.get(run.info.run_id, 0)) for run in runs], _TRIAL_TYPES)
+    searched = [name for name in _searched(parent) if name not in frame]
+    provenance = [name for name in _PROVENANCE_PARAMETERS if name not in searched]
+    columns: dict[str, pd.Series[Any]] = {name: _parameter(runs, name) for name in searched}
+    columns |= {name: _metric(runs, name) for name in _metric_names(runs)}
+    columns |= {name: pd.Series([run.data.tags.get(name) for run in runs], dtype="str") for name in _PROVENANCE_TAGS}
+    columns |= {name: _parameter(runs, name) for name in provenance}
+    frame = pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
+    return frame.sort_values("trial", kind="stable", ignore_index=True)
+
+
+def load_curves(sweep: str | Sequence[str], *, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.DataFrame:
+    """What the trials of a sweep, or the runs of the given ids, logged at each epoch, in long form.
+
+    Columns: ``run_id, trial, epoch, step, metric, value``; ``step`` counts the optimiser's steps. Where an epoch was logged
+    twice (a trial that went on from a checkpoint), the later value stands. ``best/`` and ``test/`` are no curves: they are in
+    ``load_trials``.
+
+    Raises:
+        UnknownSweep, UnknownRun: with the nearest name.
+        NoHome, StoreError: as ``open_store``.
+    """
+    with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
+        runs = _trials_of(store, _find_sweep(store, sweep)) if isinstance(sweep, str) else _find_runs(store, sweep)
+        points: list[Point] = []
+        for name in _metric_names(runs):
+            if not name.startswith(("best/", "test/")):
+                points += store.history([run.info.run_id for run in runs if name in run.data.metrics], name)
+    latest = {(point.run_id, point.epoch, point.metric): point for point in sorted(points, key=lambda point: point.timestamp)}
+    trials = {run.info.run_id: _number(run) for run in runs}
+    steps = {(run_id, epoch): int(at.value) for (run_id, epoch, metric), at in latest.items() if metric == _STEP}
+    rows = [
+        {
+            "run_id": run_id,
+            "trial": trials[run_id],
+            "epoch": epoch,
+            "step": steps.get((run_id, epoch)),
+            "metric": metric,
+            "value": _unclipped(at.value),
+        }
+        for (run_id, epoch, metric), at in latest.items()
+    ]
+    return _frame(rows, _CURVE_TYPES).sort_values(["trial", "run_id", "metric", "epoch"], ignore_index=True)
+
+
+def _find_sweep(store: Store, name: str) -> Run:
+    """The sweep's run; the newest where there are several. Names are compared here: a filter string cannot quote all of them."""
+    parents = store.runs("tags.kind = 'sweep'")
+    found = [parent for parent in parents if _tag(parent, "sweep") == name]
+    if not found:
+        raise UnknownSweep(f"no sweep {name!r}: {nearest(name, {_tag(parent, 'sweep') for parent in parents})}")
+    return found[-1]
+
+
+def _find_runs(store: Store, run_ids: Sequence[str]) -> list[Run]:
+    runs = {run.info.run_id: run for run in store.runs("tags.kind = 'trial'")}
+    if missing := [run_id for run_id in run_ids if run_id not in runs]:
+        raise UnknownRun(f"no trial has the run id {missing[0]!r}: {nearest(missing[0], runs, shown=3)}")
+    return [runs[run_id] for run_id in dict.fromkeys(run_ids)]
+
+
+def _trials_of(store: Store, parent: Run) -> list[Run]:
+    return store.runs(f"tags.kind = 'trial' AND tags.mlflow.parentRunId = '{parent.info.run_id}'")
+
+
+def _sweep_row(parent: Run, trials: list[Run]) -> dict[str, Any]:
+    tags = parent.data.tags
+    metric, goal = _tag(parent, "metric.name"), _tag(parent, "metric.goal")
+    complete = [trial for trial in trials if _state(trial, "trial.state") == "COMPLETE"]
+    state = _state(parent, "state")
+    cap = tags.get("run_cap", "")
+    return {
+        "name": _tag(parent, "sweep"),
+        "state": state,
+        "question": tags.get("question", ""),
+        "trials": len(trials),
+        "best": best_value(_metric(complete, selected_metric(metric)), goal),
+        "started": pd.Timestamp(parent.info.start_time, unit="ms", tz="UTC"),
+        "duration_s": _duration(parent, state),
+        "metric": metric,
+        "goal": goal,
+        "method": tags.get("method", ""),
+        "run_cap": int(cap) if cap.isdecimal() else None,
+        "parameters": json.dumps(_searched(parent)),
+        "run_id": parent.info.run_id,
+    }
+
+
+def _trial_row(run: Run, epochs: int) -> dict[str, Any]:
+    state = _state(run, "trial.state")
+    return {
+        "run_id": run.info.run_id,
+        "trial": _number(run),
+        "state": state,
+        "reason": run.data.tags.get("trial.reason", ""),
+        "seed": int(_tag(run, "seed")),
+        "duration_s": _duration(run, state),
+        "epochs": epochs,
+    }
+
+
+def _tag(run: Run, name: str) -> str:
+    try:
+        return str(run.data.tags[name])
+    except KeyError:
+        raise StoreError(f"the run {run.info.run_id} ({run.info.run_name}) has no tag {name!r}: no record of a sweep") from None
+
+
+def _state(run: Run, tag: str) -> str:
+    """The state that the tag tells; MLflow's own word where it is missing, which is none of ours and so shows."""
+    return str(run.data.tags.get(tag) or run.info.status)
+
+
+def _number(run: Run) -> int:
+    return int(_tag(run, "trial.number"))
+
+
+def _searched(parent: Run) -> list[str]:
+    text = _tag(parent, "parameters")
+    try:
+        return [str(name) for name in json.loads(text)]
+    except ValueError as error:
+        raise StoreError(f"the tag 'parameters' of the run {parent.info.run_id} is no JSON list ({error}): {text[:80]}") from None
+
+
+def _duration(run: Run, state: str) -> float:
+    """Seconds from start to end; NaN while it runs: a run opened again keeps its old end."""
+    ended = run.info.end_time
+    return math.nan if ended is None or state == "RUNNING" else (ended - run.info.start_time) / 1000
+
+
+def _metric_names(runs: Iterable[Run]) -> list[str]:
+    """Every metric of the runs: what is final first, then by name."""
+    order = {section: place for place, section in enumerate(_SECTIONS)}
+    names = {name for run in runs for name in run.data.metrics}
+    return sorted(names, key=lambda name: (order.get(name.partition("/")[0], len(order)), name))
+
+
+def _metric(runs: Sequence[Run], name: str) -> pd.Series[Any]:
+    return pd.Series([_unclipped(run.data.metrics.get(name, math.nan)) for run in runs], dtype="float64")
+
+
+def _unclipped(value: float) -> float:
+    """Infinity, which the databases cannot hold: MLflow stores the largest finite number in its stead."""
+    return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value
+
+
+def _parameter(runs: Sequence[Run], name: str) -> pd.Series[Any]:
+    """One parameter of every run, in the one type that holds all its values."""
+    values = [_parse(run.data.params[name]) if name in run.data.params else None for run in runs]
+    kinds = {type(value) for value in values if value is not None}
+    full = None not in values
+    if kinds == {bool}:
+        return pd.Series(values, dtype="bool" if full else "boolean")
+    if kinds == {int}:
+        return pd.Series(values, dtype="int64" if full else "Int64")
+    if kinds and kinds <= {int, float}:
+        return pd.Series(values, dtype="float64")
+    texts = [run.data.params.get(name) if value is not None else None for run, value in zip(runs, values, strict=True)]
+    return pd.Series(texts, dtype="str")
+
+
+def _parse(text: str) -> bool | int | float | str | None:
+    """The value that was logged as ``text``: a JSON scalar, or a bare string; a list stays text."""
+    try:
+        value = json.loads(text, parse_constant=str)
+    except ValueError:
+        return text
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
+        return text
+    return value if value is None or isinstance(value, bool | int | float) else text
+
+
+def _frame(rows: list[dict[str, Any]], types: dict[str, str]) -> pd.DataFrame:
+    """The rows as a frame of these columns and types, also where there is no row."""
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in types.items()})

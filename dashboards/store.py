@@ -1,0 +1,160 @@
+"""Opening the MLflow store for reading: checked first, so that nothing is created, and quiet.
+
+MLflow itself would make a missing database, fill an empty one with tables, and try for minutes to reach an absent one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from dashboards.errors import NoHome, StoreError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+EXPERIMENT = "vae-sweeps"
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # with MLflow's own values, a server that is down blocks for four minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+_PAGE = 1000
+_BULK_RUNS, _BULK_POINTS = 100, 25_000
+"""What a server answers at most in one bulk request."""
+
+
+class Point(NamedTuple):
+    """One logged value of one metric."""
+
+    run_id: str
+    metric: str
+    epoch: int
+    timestamp: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Store:
+    """The project's experiment in one MLflow store, open for reading."""
+
+    client: MlflowClient
+    experiment_id: str | None
+    """None: nothing was recorded yet."""
+    database: SqlAlchemyStore | None
+    """None: the store is a server."""
+
+    def runs(self, condition: str) -> list[Run]:
+        """Every run, oldest first, that MLflow's filter string ``condition`` admits; deleted ones are left out."""
+        if self.experiment_id is None:
+            return []
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id], condition, max_results=_PAGE, order_by=["attributes.start_time ASC"], page_token=token
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def history(self, run_ids: Sequence[str], metric: str) -> list[Point]:
+        """Every value of ``metric`` that the runs logged; ordered by time within a run."""
+        if self.database is not None:
+            found = self.database.get_metric_history_bulk(list(run_ids), metric, max_results=None)
+            return [Point(at.run_id, metric, at.step, at.timestamp, at.value) for at in found]
+        points: list[Point] = []
+        for start in range(0, len(run_ids), _BULK_RUNS):
+            points += self._served(run_ids[start : start + _BULK_RUNS], metric)
+        return points
+
+    def _served(self, run_ids: Sequence[str], metric: str) -> list[Point]:
+        """The history by the request that the UI's charts make; halved where the answer would be cut off."""
+        from mlflow.utils.credentials import get_default_host_creds
+        from mlflow.utils.rest_utils import http_request, verify_rest_response
+
+        if len(run_ids) == 1:
+            history = self.client.get_metric_history(run_ids[0], metric)
+            return [Point(run_ids[0], metric, at.step, at.timestamp, at.value) for at in history]
+        endpoint = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
+        query = [*(("run_id", run_id) for run_id in run_ids), ("metric_key", metric), ("max_results", _BULK_POINTS)]
+        answer = http_request(get_default_host_creds(self.client.tracking_uri), endpoint, "GET", params=query)
+        found = verify_rest_response(answer, endpoint).json()["metrics"]
+        if len(found) >= _BULK_POINTS:
+            half = len(run_ids) // 2
+            return self._served(run_ids[:half], metric) + self._served(run_ids[half:], metric)
+        return [Point(at["run_id"], metric, int(at["step"]), int(at["timestamp"]), float(at["value"])) for at in found]
+
+
+@contextmanager
+def open_store(uri: str) -> Iterator[Store]:
+    """Opens the store at ``uri`` for reading.
+
+    Raises:
+        NoHome: if no sweep was ever recorded there.
+        StoreError: if it cannot be reached or read, at once or while it is open.
+    """
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if scheme not in (*_DATABASES, "http", "https"):
+        raise StoreError(
+            f"cannot read records at {uri}: wanted is sqlite:///FILE, postgresql://..., mysql://... or http(s)://..."
+        )
+    if scheme in _DATABASES:
+        _check_database(uri)
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        yield Store(
+            client=client,
+            experiment_id=None if experiment is None else experiment.experiment_id,
+            database=SqlAlchemyStore(uri, "") if scheme in _DATABASES else None,
+        )
+    except (MlflowException, SQLAlchemyError) as error:
+        raise StoreError(f"cannot read the records at {_without_password(uri)}: {error}") from error
+
+
+def _check_database(uri: str) -> None:
+    """Makes sure that there is a database with MLflow's tables, and that it answers."""
+    from pathlib import Path
+
+    from sqlalchemy import create_engine, inspect, make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        url = make_url(uri)
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+            raise NoHome(
+                f"no sweeps here: {url.database or uri} does not exist; run a sweep first,"
+                " or name its home (--home DIR or VAE_SWEEPS_HOME)"
+            )
+        engine = create_engine(url)
+        recorded = inspect(engine).has_table("runs")
+        engine.dispose()
+    except (SQLAlchemyError, ImportError) as error:
+        raise StoreError(f"cannot read the records at {_without_password(uri)}: {error}") from error
+    if not recorded:
+        raise NoHome(f"no sweeps here: {_without_password(uri)} holds no MLflow records")
+
+
+def _without_password(uri: str) -> str:
+    """The URI as it may be printed."""
+    address, at, rest = uri.rpartition("@")
+    scheme, mark, login = address.partition("://")
+    return f"{scheme}{mark}{login.partition(':')[0]}{at}{rest}" if at else uri

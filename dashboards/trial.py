@@ -1,0 +1,88 @@
+"""One trial as it was recorded: found by a name that a person types, with its parameters, scores and files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dashboards.analysis import selected_metric
+from dashboards.errors import UnknownRun, nearest
+from dashboards.home import resolve_home
+from dashboards.records import load_sweeps, load_trials
+from dashboards.store import open_store
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What MLflow holds of one trial."""
+
+    run_id: str
+    sweep: str
+    number: int
+    parameters: dict[str, str]
+    """The flat config, values as logged."""
+    metrics: dict[str, float]
+    """The last value of each."""
+    tags: dict[str, str]
+
+
+def find_trial(run: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> TrialRecord:
+    """Finds a trial by ``SWEEP/NUMBER``, by ``SWEEP`` (its best complete trial), or by MLflow's run id.
+
+    Raises:
+        UnknownRun, UnknownSweep: nothing is so called; with the nearest name.
+        NoHome, StoreError: as ``open_store``.
+    """
+    sweep, slash, number = run.partition("/")
+    run_id = _by_number(sweep, number, home, tracking_uri) if slash else _best_or_id(run, home, tracking_uri)
+    with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
+        found = store.client.get_run(run_id)
+    tags = dict(found.data.tags)
+    return TrialRecord(run_id, tags["sweep"], int(tags["trial.number"]), dict(found.data.params), dict(found.data.metrics), tags)
+
+
+def _by_number(sweep: str, number: str, home: str | Path | None, tracking_uri: str | None) -> str:
+    trials = load_trials(sweep, home=home, tracking_uri=tracking_uri)
+    found = trials[trials["trial"] == int(number)] if number.isdecimal() else trials.iloc[:0]
+    if found.empty:
+        raise UnknownRun(f"the sweep {sweep!r} has no trial {number!r}; its trials are 0 to {len(trials) - 1}")
+    return str(found["run_id"].iloc[-1])
+
+
+def _best_or_id(run: str, home: str | Path | None, tracking_uri: str | None) -> str:
+    sweeps = load_sweeps(home=home, tracking_uri=tracking_uri)
+    for _, sweep in sweeps[sweeps["name"] == run].iterrows():
+        trials = load_trials(run, home=home, tracking_uri=tracking_uri)
+        column = selected_metric(str(sweep["metric"]))
+        complete = trials[(trials["state"] == "COMPLETE")] if column in trials else trials.iloc[:0]
+        if complete.empty:
+            raise UnknownRun(f"the sweep {run!r} has no complete trial yet; name one by its number: {run}/0")
+        ordered = complete.sort_values(column, ascending=str(sweep["goal"]) != "maximize")
+        return str(ordered["run_id"].iloc[0])
+    with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
+        trials_ids = {found.info.run_id for found in store.runs("tags.kind = 'trial'")}
+    if run not in trials_ids:
+        raise UnknownRun(f"no sweep and no trial's run is called {run!r}: {nearest(run, set(sweeps['name']))}")
+    return run
+
+
+@contextmanager
+def trial_artifacts(
+    record: TrialRecord, path: str, *, home: str | Path | None = None, tracking_uri: str | None = None
+) -> Iterator[Path]:
+    """A trial's artifact or folder of artifacts as a local path, for as long as the context lasts.
+
+    Raises:
+        UnknownRun: the trial has no such artifact, as one that was pruned or failed.
+        NoHome, StoreError: as ``open_store``.
+    """
+    with open_store(resolve_home(home, tracking_uri).tracking_uri) as store, tempfile.TemporaryDirectory() as scratch:
+        parent = path.rpartition("/")[0]
+        present = {file.path for file in store.client.list_artifacts(record.run_id, parent or None)}
+        if path not in present:
+            state = record.tags.get("trial.state", "unknown")
+            raise UnknownRun(f"trial {record.sweep}/{record.number} ({state}) has no {path}: only a complete trial keeps it")
+        yield Path(store.client.download_artifacts(record.run_id, path, scratch))

@@ -1,0 +1,293 @@
+"""The command line: what a user types, and what she is told when it is wrong.
+
+Exit codes: 0 done, 1 the work failed, 2 the user's input is wrong, 130 interrupted.
+Heavy imports stand inside the commands, so that ``--help`` and ``validate`` answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestration.launch import SweepResult
+
+app = typer.Typer(
+    name="vae-sweeps",
+    help="Sweeps over variational autoencoders: one YAML in, a table that survives review out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="DIR", help="Where sweeps are kept. Default: $VAE_SWEEPS_HOME, else ./vae-sweeps-home."),
+]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="SWEEP/NUMBER, SWEEP for its best trial, or an MLflow run id.")]
+SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
+
+
+class Template(StrEnum):
+    text = "text"
+    image = "image"
+
+
+class Format(StrEnum):
+    table = "table"
+    markdown = "markdown"
+    csv = "csv"
+    parquet = "parquet"
+    json = "json"
+
+
+class UsageFault(ValueError):
+    """The command's words are wrong; the message says how."""
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+    template: Annotated[Template, typer.Option(help="What the sweep is about.")] = Template.text,
+) -> None:
+    """Write a commented starter sweep."""
+    from orchestration.templates import template_text
+
+    if file.exists():
+        raise UsageFault(f"{file} is there already and is not written over; choose another name or remove it")
+    if not file.absolute().parent.is_dir():
+        raise UsageFault(f"{file.absolute().parent} is no directory; make it first")
+    file.write_text(template_text(template.value))
+    typer.echo(f"wrote {file}; next: vae-sweeps validate {file}, then vae-sweeps run {file}")
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(metavar="SWEEP.yaml...", help="The sweep files.")],
+) -> None:
+    """Check sweep files and show every fault at once."""
+    from orchestration.spec import SweepFileError, load_sweep
+    from orchestration.summary import summarise
+
+    wrong = 0
+    for file in files:
+        try:
+            spec = load_sweep(file, data_files=True)
+        except SweepFileError as error:
+            typer.echo(str(error), err=True)
+            wrong += 1
+        else:
+            typer.echo(f"{file}: right. {summarise(spec)}")
+    if wrong:
+        raise typer.Exit(2)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the sweep file, for editors."""
+    import json
+
+    from orchestration.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def run(
+    sweep: SweepArgument,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the file; repeatable.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Instead of the file's name.")] = None,
+    home: HomeOption = None,
+    debug: Annotated[bool, typer.Option("--debug", help="One trial after the other in this process, without Ray.")] = False,
+) -> None:
+    """Run a sweep in the foreground; Ctrl-C ends it in good order, `resume` goes on."""
+    from rich.console import Console
+
+    from orchestration.launch import run_sweep
+    from orchestration.spec import load_sweep
+    from orchestration.summary import summarise
+
+    spec = load_sweep(sweep, set_ or [], name=name, data_files=True)
+    typer.echo(f"{spec.name}: {spec.question}\n{summarise(spec)}")
+    _conclude(run_sweep(spec, home=home, debug=debug, console=Console()))
+
+
+@app.command()
+def resume(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The sweep.")],
+    home: HomeOption = None,
+    debug: Annotated[bool, typer.Option("--debug", help="In this process, without Ray.")] = False,
+) -> None:
+    """Go on with a sweep that was interrupted or killed."""
+    from rich.console import Console
+
+    from orchestration.launch import resume_sweep
+
+    _conclude(resume_sweep(name, home=home, debug=debug, console=Console()))
+
+
+@app.command("list")
+def list_sweeps(home: HomeOption = None) -> None:
+    """List the sweeps of the home."""
+    from rich.console import Console
+
+    from dashboards import load_sweeps
+    from dashboards.status import sweeps_table
+
+    Console().print(sweeps_table(load_sweeps(home=home)))
+
+
+@app.command()
+def status(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The sweep.")],
+    home: HomeOption = None,
+) -> None:
+    """Show how a sweep stands: its state, trials by state, the best so far."""
+    from dashboards.status import status_lines
+    from orchestration.launch import holder
+
+    for line in status_lines(name, home=home):
+        typer.echo(line)
+    driver = holder(name, home)
+    typer.echo(f"driven by {driver}" if driver else f"no driver is running; if trials are left: vae-sweeps resume {name}")
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The sweep.")],
+    format: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.table,
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Into a file; needed for parquet.")] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Order by this column; default: the searched metric.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N trials.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """The table of a sweep's trials."""
+    if output is None and format is Format.parquet:
+        raise UsageFault("parquet is binary: name a file with --output FILE")
+    content = _report(name, format.value, sort, top, home)
+    if output is not None:
+        if not output.absolute().parent.is_dir():
+            raise UsageFault(f"{output.absolute().parent} is no directory; make it first")
+        output.write_bytes(content if isinstance(content, bytes) else content.encode())
+        typer.echo(f"wrote {output}")
+    else:
+        assert isinstance(content, str)
+        typer.echo(content)
+
+
+@app.command()
+def show(run: RunArgument, home: HomeOption = None) -> None:
+    """Show one trial: configuration, scores, samples."""
+    from orchestration.trial_view import trial_text
+
+    typer.echo(trial_text(run, home))
+
+
+@app.command()
+def generate(
+    run: RunArgument,
+    number: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = 10,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Of the words; 0 is greedy.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Text, or PNG for images (needed there).")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Draw samples from a finished trial's model."""
+    from orchestration.trial_view import generate_samples
+
+    typer.echo(generate_samples(run, number, temperature, seed, output, home))
+
+
+@app.command()
+def ui(
+    home: HomeOption = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 5000, or the next free one.")] = None,
+) -> None:
+    """Serve the MLflow UI of the home, with links to each sweep's trials."""
+    from orchestration.ui import serve
+
+    serve(home, host, port)
+
+
+@app.command()
+def doctor(home: HomeOption = None) -> None:
+    """Say what of the machine and the home is ready."""
+    from rich.console import Console
+
+    from orchestration.doctor import examine, findings_table
+
+    findings = examine(home)
+    Console().print(findings_table(findings))
+    if any(finding.level == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _report(name: str, format: str, sort: str | None, top: int | None, home: Path | None) -> str | bytes:
+    from rich.console import Console
+
+    from dashboards.status import report_sweep
+
+    terminal = Console()
+    width = terminal.width if terminal.is_terminal else None
+    return report_sweep(name, format=format, sort=sort, top=top, home=home, width=width, color=terminal.is_terminal)
+
+
+def _conclude(result: SweepResult) -> None:
+    """The end of a run: the table, where to look next, and the exit code."""
+    home = f" --home {result.home.root}"
+    if result.unsent:
+        typer.echo(
+            f"{result.unsent} records wait in {result.home.root} for the tracking server; the next command sends them", err=True
+        )
+    else:
+        typer.echo(_report(result.name, "table", None, None, result.home.root))
+    if result.state == "INTERRUPTED":
+        typer.echo(f"interrupted; its state is saved. Go on with: vae-sweeps resume {result.name}{home}", err=True)
+        raise typer.Exit(130)
+    if result.state == "FAILED":
+        reasons = {view.reason for view in result.trials if view.state == "FAILED"}
+        typer.echo(f"the sweep failed ({result.ended_by}); causes: {'; '.join(sorted(reasons))}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"look at it with: vae-sweeps ui{home}   show a trial: vae-sweeps show {result.name}{home}")
+
+
+def _user_mistakes() -> tuple[type[Exception], ...]:
+    from dashboards.errors import NotFound
+    from dashboards.home import HomeError
+    from orchestration.launch import LaunchError
+    from orchestration.spec import SweepFileError
+    from orchestration.trial_view import OutputFault
+    from vae_core.data.errors import DataError
+
+    return (UsageFault, OutputFault, SweepFileError, LaunchError, DataError, NotFound, HomeError)
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except Exception as error:
+        from dashboards.errors import StoreError
+
+        if isinstance(error, _user_mistakes()):
+            typer.echo(f"vae-sweeps: {error}", err=True)
+            sys.exit(2)
+        if isinstance(error, StoreError):
+            typer.echo(f"vae-sweeps: {error}", err=True)
+            sys.exit(1)
+        raise

@@ -1,0 +1,111 @@
+"""The data files that a sweep names: where they lie, and whether they can be what they should be."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+from typing import Any
+
+from orchestration.config_tree import field_members, kind_of
+from orchestration.faults import Path
+from orchestration.yaml_source import Source
+from vae_core.config import TrialConfig
+from vae_core.data.config import DataConfig
+
+_HEAD_BYTES = 65536
+
+
+def resolve(source: Source, directory: FilePath) -> None:
+    """Makes the data files' paths in the tree absolute.
+
+    A relative path is taken from the current directory; where nothing lies there, from the sweep file's.
+    """
+    for path in _file_values(source.tree):
+        *above, last = path
+        node = source.at(tuple(above))
+        if isinstance(node[last], str):
+            node[last] = _absolute(node[last], directory)
+
+
+def fault_of(config: DataConfig, name: str) -> str | None:
+    """What is wrong with the file that a field names; reads its first 64 KiB only. None where nothing is, or none is named."""
+    value = getattr(config, name)
+    if value is None:
+        return None
+    file = FilePath(value)
+    try:
+        if file.is_dir():
+            return "is a directory, not a data file"
+        if not file.is_file():
+            return "there is no such file; a relative path is taken from the current directory, else from the sweep file's"
+        with file.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+    except (OSError, ValueError) as error:
+        return f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
+    if not head:
+        return "the file is empty"
+    if config.modality == "text" and b"\0" in head and not _two_bytes(getattr(config, "encoding", "utf-8")):
+        return f"the file is binary, not text: it holds a NUL byte at offset {head.index(0)}"
+    return None
+
+
+def _two_bytes(encoding: str) -> bool:
+    try:
+        return codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+    except LookupError:
+        return False
+
+
+def _absolute(value: str, directory: FilePath) -> str:
+    value = os.path.expanduser(value)  # noqa: PTH111 - Path.expanduser raises for an unknown user
+    here, beside = os.path.abspath(value), os.path.abspath(directory / value)  # noqa: PTH100 - symbolic links stay as written
+    return beside if not _exists(here) and _exists(beside) else here
+
+
+def _exists(file: str) -> bool:
+    try:
+        return FilePath(file).exists()
+    except (OSError, ValueError):  # too long a name, or a NUL in it
+        return False
+
+
+def _file_values(tree: Any) -> Iterator[Path]:
+    """Where the tree names data files: in the trial, and in the parameters."""
+    trial = _mapping(_mapping(tree).get("trial"))
+    parameters = _mapping(_mapping(tree).get("parameters"))
+    data = _mapping(trial.get("data"))
+    searched = _mapping(parameters.get("data.kind"))
+    kinds = [data.get("kind"), searched.get("value"), *_list(searched.get("values"))]
+    fixed = [name for kind in kinds for name in _files_of(kind)]
+    for name in fixed:
+        if name in data:
+            yield ("trial", "data", name)
+        yield from _parameter_values(parameters, ("parameters",), f"data.{name}")
+    for kind, option in _mapping(_mapping(parameters.get("data")).get("choices")).items():
+        for name in _files_of(kind):
+            yield from _parameter_values(_mapping(option), ("parameters", "data", "choices", kind), name)
+
+
+def _parameter_values(parameters: dict[str, Any], above: Path, name: str) -> Iterator[Path]:
+    form = _mapping(parameters.get(name))
+    if "value" in form:
+        yield (*above, name, "value")
+    for index in range(len(_list(form.get("values")))):
+        yield (*above, name, "values", index)
+
+
+def _files_of(kind: Any) -> tuple[str, ...]:
+    for member in field_members(TrialConfig, "data"):
+        if kind_of(member) == kind and issubclass(member, DataConfig):
+            return member.files
+    return ()
+
+
+def _mapping(node: Any) -> dict[str, Any]:
+    return node if isinstance(node, dict) else {}
+
+
+def _list(node: Any) -> list[Any]:
+    return node if isinstance(node, list) else []

@@ -1,0 +1,157 @@
+"""The note on a sweep's run in the MLflow UI: its question, how it stands, the best trials, and links onto the trials.
+
+A pure function of what the driver knows. The ids of experiment and runs are known only where the note is written, so
+the links carry marks, which ``fill_in`` replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+TOP = 10
+_EXPERIMENT = "{{experiment}}"
+_MARK = re.compile(r"\{\{(experiment|trial:(\d+))\}\}")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "{": "&#123;", "}": "&#125;"}
+_ORDER = ("RUNNING", "COMPLETE", "PRUNED", "COLLAPSED", "FAILED", "STOPPED")
+
+
+@dataclass(frozen=True)
+class NoteRow:
+    """One trial of the leaderboard."""
+
+    trial: int
+    state: str
+    """RUNNING, or how it ended."""
+    value: float | None
+    """The searched metric at the selected epoch."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What was searched, by dotted name."""
+    epochs: int = 0
+    duration_s: float = 0.0
+
+
+def sweep_note(
+    name: str, question: str, state: str, metric: str, goal: str, total: int | None, rows: Sequence[NoteRow], top: int = TOP
+) -> str:
+    """Markdown with marks: the question, the count of trials by state, the ``top`` complete trials, and links.
+
+    Args:
+        metric: what is searched, such as val/neg_elbo; its values here are those of the selected epochs.
+        goal: minimize or maximize.
+        total: how many trials the sweep will have, if that is known.
+    """
+    counts = Counter(row.state for row in rows)
+    tally = ", ".join(f"{counts[state]} {state.lower()}" for state in _ORDER if counts[state]) or "no trial yet"
+    planned = "" if total is None else f" of {total}"
+    column = f"best/{metric}"
+    runs = trials_link(_EXPERIMENT, name, column, goal)
+    lines = [
+        *([f"**Question.** {escape(question)}", ""] if question else []),
+        f"**{escape(state.capitalize())}.** {tally}{planned}. {_better(goal)} {escape(metric)} is better.",
+        "",
+        f"[Trials]({runs}) · [Charts]({runs}&compareRunsMode=CHART)",
+        "",
+        *_leaderboard(rows, column, goal, top),
+    ]
+    return "\n".join(lines)
+
+
+def fill_in(markdown: str, experiment: str, runs: Mapping[int, str]) -> str:
+    """Replaces the marks by the experiment's id and by the ids of the trials' runs, by number."""
+
+    def link(mark: re.Match[str]) -> str:
+        if mark[2] is None:
+            return experiment
+        run = runs.get(int(mark[2]))
+        return f"#/experiments/{experiment}/runs" + (f"/{run}" if run else "")
+
+    return _MARK.sub(link, markdown)
+
+
+def trials_link(experiment: str, sweep: str, metric: str, goal: str, base: str = "") -> str:
+    """The UI's page of a sweep's trials, best first; relative where ``base``, the UI's address, is empty.
+
+    Without ``workflowType`` the UI shows traces of language models, and without the filter it hides nested runs.
+    """
+    query = {
+        "workflowType": "machine_learning",
+        "searchFilter": f"tags.kind = 'trial' and tags.sweep = {quoted(sweep)}",
+        "orderByKey": f"metrics.`{metric}`",
+        "orderByAsc": "true" if goal == "minimize" else "false",
+    }
+    return f"{base}#/experiments/{experiment}/runs?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
+
+
+def quoted(value: str) -> str:
+    """A string in MLflow's filters.
+
+    Raises:
+        ValueError: it has both kinds of quotes, which no filter can express.
+    """
+    if "'" not in value:
+        return f"'{value}'"
+    if '"' not in value:
+        return f'"{value}"'
+    raise ValueError(f"{value!r} has both ' and \", so no filter of MLflow can find it")
+
+
+def escape(text: str) -> str:
+    """``text`` on one line, shown as it is: neither Markdown, nor HTML, nor a mark of a note."""
+    flat = " ".join(text.split())
+    shielded = re.sub(r"([\\`*_\[\]()#~])", r"\\\1", flat)
+    return re.sub(r"[&<>|{}]", lambda match: _ENTITIES[match[0]], shielded)
+
+
+def _better(goal: str) -> str:
+    return "Lower" if goal == "minimize" else "Higher"
+
+
+def _leaderboard(rows: Sequence[NoteRow], column: str, goal: str, top: int) -> list[str]:
+    ranked = [(row.value, row) for row in rows if row.state == "COMPLETE" and row.value is not None]
+    ranked.sort(key=lambda pair: (pair[0] if goal == "minimize" else -pair[0], pair[1].trial))
+    if not ranked:
+        return []
+    shown = ranked[:top]
+    names = sorted({name for _, row in shown for name in row.parameters})
+    header = ["", "trial", column, *short_names(names), "epochs", "time"]
+    lines = [_line(map(escape, header)), _line("---" for _ in header)]
+    for rank, (value, row) in enumerate(shown, start=1):
+        cells = [escape(_shown(row.parameters[name])) if name in row.parameters else "–" for name in names]
+        link = f"[{row.trial:03d}]({{{{trial:{row.trial}}}}})"
+        lines.append(_line([str(rank), link, f"{value:.6g}", *cells, str(row.epochs), _time(row.duration_s)]))
+    return lines
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Of each dotted name the shortest end that no other has; of a choice's ``kind`` at least the family too."""
+    ends: list[str] = []
+    for name in names:
+        parts = name.split(".")
+        others = [other.split(".") for other in names if other != name]
+        length = 2 if parts[-1] == "kind" and len(parts) > 1 else 1
+        while length < len(parts) and any(other[-length:] == parts[-length:] for other in others):
+            length += 1
+        ends.append(".".join(parts[-length:]))
+    return ends
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,299 @@
+"""The only writer of MLflow: one run a sweep, below it one run a trial, found again by their tags and never doubled.
+
+Takes the entries of the spool one by one. Each may come again: runs are looked for before they are made, parameters
+that are there are left alone, and a metric point that is there is not written twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.note import fill_in, quoted
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+EXPERIMENT = "vae-sweeps"
+MAX_PARAM, MAX_TAG, MAX_BATCH = 6000, 8000, 100
+"""What MLflow cuts silently, in characters, and refuses, in parameters or tags a request."""
+_TRIAL_STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "COLLAPSED": "FINISHED", "FAILED": "FAILED", "STOPPED": "KILLED"}
+_SWEEP_STATUS = {"FINISHED": "FINISHED", "INTERRUPTED": "KILLED", "FAILED": "FAILED"}
+# Asking again would be answered the same; whatever else goes wrong counts as an outage, since losing a record is worse.
+_REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
+_FILE_FAULTS = (FileNotFoundError, PermissionError, NotADirectoryError, shutil.Error)
+
+
+def quiet_mlflow() -> None:
+    """Sets what MLflow reads from the environment; call before importing it.
+
+    No telemetry, no links on stdout, no adoption of another program's run. A request is tried once and for 10 s (a
+    user's own setting stays): repeating is the sender's work, which looks first whether a lost answer was carried out.
+    """
+    os.environ.pop("MLFLOW_RUN_ID", None)
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    os.environ["MLFLOW_LOGGING_LEVEL"] = "ERROR"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the same entry may succeed later: the store is away, locked, full or overloaded."""
+    import sqlalchemy.exc
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, MlflowException):
+        return error.error_code not in _REFUSALS
+    if isinstance(error, _FILE_FAULTS):
+        return False
+    return isinstance(error, (OSError, sqlalchemy.exc.SQLAlchemyError))
+
+
+@dataclass
+class _Known:
+    """What the store is known to hold of one sweep."""
+
+    name: str
+    experiment: str
+    parent: str | None = None
+    trials: dict[tuple[int, int | None], str] = field(default_factory=dict)
+    """Run by trial number and seed."""
+
+    def trial(self, number: int, seed: int | None) -> str | None:
+        if seed is not None:
+            return self.trials.get((number, seed)) or self.trials.get((number, None))
+        return next((run for (known, _), run in reversed(self.trials.items()) if known == number), None)
+
+
+class Records:
+    """Writes the entries of one spool.
+
+    Args:
+        uri: of MLflow's store: a database or a server.
+        artifact_root: where a database's experiment keeps its artifacts; a server decides that itself.
+    """
+
+    def __init__(self, uri: str, artifact_root: Path) -> None:
+        self._uri = uri
+        self._artifact_root = artifact_root
+        self._client: MlflowClient | None = None
+        self._known: _Known | None = None
+        self._points: dict[str, set[tuple[str, int, float]]] = {}
+        """Of each reopened run: (name, step, value) of every metric point."""
+
+    def write(self, entry: Mapping[str, Any]) -> None:
+        """Writes one entry.
+
+        Raises:
+            Exception: whatever went wrong; ``is_outage`` tells whether to come again with it. Nothing that was
+                found in the store before is believed after that.
+        """
+        write = _WRITERS[entry["op"]]
+        try:
+            write(self, entry)
+        except Exception as error:
+            from mlflow.exceptions import MlflowException
+
+            self._known = None
+            if not isinstance(error, MlflowException) or is_outage(error):
+                raise
+            write(self, entry)  # refused, perhaps only since its run was deleted by hand meanwhile
+
+    @property
+    def _store(self) -> MlflowClient:
+        if self._client is None:
+            quiet_mlflow()
+            from mlflow import MlflowClient
+
+            self._client = MlflowClient(tracking_uri=self._uri)
+        return self._client
+
+    def _sweep(self, name: str) -> _Known:
+        """The sweep's runs, read from the store once."""
+        if self._known is None or self._known.name != name:
+            known = _Known(name, self._experiment())
+            runs = _all_runs(self._store, known.experiment, f"tags.sweep = {quoted(name)}")
+            for run in sorted(runs, key=lambda run: run.info.start_time):
+                tags = run.data.tags
+                if tags.get("kind") == "sweep":
+                    known.parent = known.parent or run.info.run_id
+                elif tags.get("kind") == "trial" and tags.get("trial.number", "").isdigit():
+                    seed = int(tags["seed"]) if tags.get("seed", "").isdigit() else None
+                    known.trials.setdefault((int(tags["trial.number"]), seed), run.info.run_id)
+            self._known = known
+        return self._known
+
+    def _experiment(self) -> str:
+        experiment = self._store.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            database = self._uri.split(":")[0].split("+")[0] in ("sqlite", "postgresql", "mysql", "mssql")
+            location = str(self._artifact_root.absolute()) if database else None
+            # The UI opens on runs and charts, not on traces of language models.
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            return str(self._store.create_experiment(EXPERIMENT, artifact_location=location, tags=tags))
+        if experiment.lifecycle_stage == "deleted":
+            self._store.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
+
+    def _parent(self, name: str, tags: Mapping[str, str], at: int) -> str:
+        known = self._sweep(name)
+        if known.parent is None:
+            own = {"kind": "sweep", "sweep": name, **tags}
+            run = self._store.create_run(known.experiment, start_time=at, tags=own, run_name=name)
+            known.parent = run.info.run_id
+        return known.parent
+
+    def _trial(self, entry: Mapping[str, Any], tags: Mapping[str, str]) -> tuple[str, bool]:
+        """The trial's run, and whether it was there before."""
+        name, number, seed = entry["sweep"], entry["trial"], entry["seed"]
+        known = self._sweep(name)
+        run_id = known.trial(number, seed)
+        if run_id is not None:
+            return run_id, True
+        own = {
+            "kind": "trial",
+            "mlflow.parentRunId": self._parent(name, {}, entry["at"]),
+            "sweep": name,
+            "trial.number": str(number),
+            "trial.state": "RUNNING",
+        }
+        if seed is not None:
+            own["seed"] = str(seed)
+        run = self._store.create_run(
+            known.experiment, start_time=entry["at"], tags={**tags, **own}, run_name=f"{name}/{number:03d}"
+        )
+        known.trials[number, seed] = run.info.run_id
+        return str(run.info.run_id), False
+
+    def _write_open(self, entry: Mapping[str, Any]) -> None:
+        tags = _cut_all(entry["tags"], MAX_TAG)
+        known = self._sweep(entry["sweep"])
+        found = known.parent is not None
+        run_id = self._parent(entry["sweep"], tags, entry["at"])
+        if found:
+            self._store.update_run(run_id, status="RUNNING")
+            self._set_tags(run_id, tags)
+        self._store.log_text(run_id, entry["source"], "sweep.yaml")
+
+    def _write_started(self, entry: Mapping[str, Any]) -> None:
+        tags = _cut_all(entry["tags"], MAX_TAG)
+        run_id, found = self._trial(entry, tags)
+        logged: Mapping[str, str] = {}
+        if found:
+            run = self._store.get_run(run_id)
+            logged = run.data.params
+            self._points[run_id] = self._history(run)
+            self._store.update_run(run_id, status="RUNNING")
+            self._set_tags(run_id, {**tags, "trial.state": "RUNNING", "trial.reason": ""})
+        params = _cut_all({name: as_text(value) for name, value in entry["params"].items()}, MAX_PARAM)
+        changed = sorted(name for name in params if name in logged and logged[name] != params[name])
+        if changed:  # a parameter cannot be overwritten, and a differing one would have its whole batch refused
+            self._set_tags(run_id, {"params.changed": cut(", ".join(changed), MAX_TAG)})
+        self._log_params(run_id, {name: value for name, value in params.items() if name not in logged})
+        if entry["config"] is not None:
+            self._store.log_text(run_id, entry["config"], "config.yaml")
+
+    def _write_epoch(self, entry: Mapping[str, Any]) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        run_id, _ = self._trial(entry, {})
+        epoch, at = entry["epoch"], entry["at"]
+        written = self._points.get(run_id, set())
+        metrics, tags = [], []
+        for name, value in entry["metrics"].items():
+            if not math.isfinite(value):  # MLflow would store inf as 1.8e308
+                tags.append(RunTag(f"nonfinite.{name}", f"{value} at epoch {epoch}"))
+            elif (name, epoch, value) not in written:
+                metrics.append(Metric(name, value, at, epoch))
+        if metrics or tags:
+            self._store.log_batch(run_id, metrics=metrics, tags=tags)
+
+    def _write_artifacts(self, entry: Mapping[str, Any]) -> None:
+        if not Path(entry["directory"]).is_dir():  # MLflow would pass over it in silence
+            raise FileNotFoundError(f"the artifacts to be kept are gone: {entry['directory']}")
+        run_id, _ = self._trial(entry, {})
+        self._store.log_artifacts(run_id, entry["directory"])
+
+    def _write_ended(self, entry: Mapping[str, Any]) -> None:
+        run_id, _ = self._trial(entry, {})
+        self._set_tags(run_id, {"trial.state": entry["state"], "trial.reason": cut(entry["reason"], MAX_TAG)})
+        self._store.set_terminated(run_id, _TRIAL_STATUS[entry["state"]], end_time=entry["at"])
+
+    def _write_note(self, entry: Mapping[str, Any]) -> None:
+        run_id = self._parent(entry["sweep"], {}, entry["at"])
+        known = self._sweep(entry["sweep"])
+        runs = {number: run for (number, _), run in known.trials.items()}
+        self._set_tags(run_id, {"mlflow.note.content": cut(fill_in(entry["markdown"], known.experiment, runs), MAX_TAG)})
+
+    def _write_closed(self, entry: Mapping[str, Any]) -> None:
+        run_id = self._parent(entry["sweep"], {}, entry["at"])
+        self._set_tags(run_id, {"state": entry["state"]})
+        self._store.set_terminated(run_id, _SWEEP_STATUS[entry["state"]], end_time=entry["at"])
+
+    def _history(self, run: Run) -> set[tuple[str, int, float]]:
+        histories = (self._store.get_metric_history(run.info.run_id, name) for name in run.data.metrics)
+        return {(point.key, point.step, point.value) for history in histories for point in history}
+
+    def _set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        for chunk in _chunks(list(tags.items())):
+            self._store.log_batch(run_id, tags=[RunTag(name, value) for name, value in chunk])
+
+    def _log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        for chunk in _chunks(list(params.items())):
+            self._store.log_batch(run_id, params=[Param(name, value) for name, value in chunk])
+
+
+_WRITERS: Mapping[str, Callable[[Records, Mapping[str, Any]], None]] = {
+    "open": Records._write_open,
+    "started": Records._write_started,
+    "epoch": Records._write_epoch,
+    "artifacts": Records._write_artifacts,
+    "ended": Records._write_ended,
+    "note": Records._write_note,
+    "closed": Records._write_closed,
+}
+
+
+def as_text(value: Any) -> str:
+    """A parameter's value as MLflow keeps it: a string bare, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def cut(text: str, limit: int) -> str:
+    """``text``, or its beginning with an ellipsis, in at most ``limit`` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _cut_all(values: Mapping[str, str], limit: int) -> dict[str, str]:
+    return {name: cut(value, limit) for name, value in values.items()}
+
+
+def _chunks(items: list[tuple[str, str]]) -> Iterable[list[tuple[str, str]]]:
+    return (items[start : start + MAX_BATCH] for start in range(0, len(items), MAX_BATCH))
+
+
+def _all_runs(client: MlflowClient, experiment: str, filter_string: str) -> list[Run]:
+    runs: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment], filter_string, max_results=1000, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return runs

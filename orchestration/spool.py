@@ -1,0 +1,172 @@
+"""The spool: what has been said but not yet sent, in a file that outlives the process and the tracking server's outages.
+
+One JSON object a line. Beside ``spool.jsonl`` lie ``spool.sent``, the byte offset up to which all is delivered, and
+``spool.rejected.jsonl``, the lines that the server refused for good, each with its error. Losing ``spool.sent`` only
+means that lines are sent again, which records recognise.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SPOOL_FILE = "spool.jsonl"
+_KEEP_BYTES = 1 << 20
+_READ_BYTES = 1 << 22
+
+
+class SpoolBusy(RuntimeError):
+    """Another process writes this spool: the sweep is running."""
+
+
+class Line(NamedTuple):
+    """One undelivered line and the offset at which it ends."""
+
+    text: str
+    end: int
+
+
+class Spool:
+    """Appended to by one thread and emptied by another, in order; held by one process at a time.
+
+    Raises:
+        SpoolBusy: another process holds it.
+        OSError: the file cannot be made or written, such as on a full disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab", buffering=0)
+        if not _take(self._file.fileno()):
+            self._file.close()
+            raise SpoolBusy(f"another process is writing {path}")
+        self._lock = threading.Lock()
+        _cut_torn_line(path)
+        self._size = path.stat().st_size
+        self._sent = _sent_offset(path)
+        self._offset_fd = os.open(_sent_path(path), os.O_RDWR | os.O_CREAT, 0o644)
+        self.pending = pending_lines(path)
+        """Lines not yet delivered."""
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Keeps one entry; it survives the end of this process from here on."""
+        data = (json.dumps(entry) + "\n").encode()
+        with self._lock:
+            self._file.write(data)
+            self._size += len(data)
+            self.pending += 1
+
+    def read(self) -> list[Line]:
+        """The undelivered lines, oldest first; at most some megabytes at once."""
+        with self._lock:
+            start, size = self._sent, self._size
+        if start == size:
+            return []
+        with self.path.open("rb") as file:
+            file.seek(start)
+            data = file.read(min(size - start, _READ_BYTES))
+            if not data.endswith(b"\n"):
+                data += file.readline()
+        lines, end = [], start
+        for raw in data.splitlines(keepends=True):
+            end += len(raw)
+            lines.append(Line(raw.decode(errors="replace"), end))
+        return lines
+
+    def delivered(self, line: Line) -> None:
+        """Marks this line, and thereby all before it, as sent."""
+        with self._lock:
+            self._sent = line.end
+            self.pending -= 1
+            if self._sent == self._size and self._size > _KEEP_BYTES:
+                self._empty()
+            else:
+                self._write_offset()
+
+    def reject(self, line: Line, error: BaseException) -> None:
+        """Puts a line that can never be delivered aside, with the reason."""
+        with rejected_path(self.path).open("a") as file:
+            file.write(json.dumps({"error": f"{type(error).__name__}: {error}", "entry": line.text.strip()}) + "\n")
+
+    def close(self) -> None:
+        """Lets go of the files; a spool that has been delivered whole is emptied."""
+        with self._lock:
+            if self._sent == self._size:
+                self._empty()
+            os.close(self._offset_fd)
+            self._file.close()
+
+    def _empty(self) -> None:
+        # The offset first: were the process killed in between, all would be sent again rather than new lines be skipped.
+        self._sent = 0
+        self._write_offset()
+        self._file.truncate(0)
+        self._size = 0
+
+    def _write_offset(self) -> None:
+        os.pwrite(self._offset_fd, b"%020d" % self._sent, 0)
+
+
+def pending_lines(path: Path) -> int:
+    """How many lines of the spool at ``path`` are undelivered; 0 where there is none. Takes no lock and writes nothing."""
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        file.seek(_sent_offset(path))
+        return sum(line.endswith(b"\n") for line in file)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process has this spool open, that is, whether its sweep is running."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def rejected_path(path: Path) -> Path:
+    """Where lines lie that the server refused for good."""
+    return path.with_suffix(".rejected.jsonl")
+
+
+def _take(descriptor: int) -> bool:
+    """Takes the lock, or tells that another process has it; a moment's patience, for ``is_held`` takes it for a moment."""
+    for attempt in range(5):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02 * attempt)
+        else:
+            return True
+    return False
+
+
+def _sent_path(path: Path) -> Path:
+    return path.with_suffix(".sent")
+
+
+def _sent_offset(path: Path) -> int:
+    try:
+        offset = int(_sent_path(path).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return 0
+    return offset if 0 <= offset <= path.stat().st_size else 0
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Drops a last line without its end, left by a process that was killed in the middle of writing it."""
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(path, whole)

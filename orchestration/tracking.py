@@ -1,0 +1,295 @@
+"""The tracker: says nothing twice, loses nothing, and never keeps its caller waiting.
+
+What is said goes to the spool, a file, at once; one thread carries it from there to MLflow, in order, for as long as
+that takes. An outage of the server is therefore only a longer spool, and what a killed process leaves is sent later.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.messages import TrialState
+from orchestration.note import NoteRow, sweep_note
+from orchestration.records import Records, as_text, is_outage, quiet_mlflow
+from orchestration.spool import SPOOL_FILE, Line, Spool, SpoolBusy
+
+if TYPE_CHECKING:
+    from dashboards.home import Home
+    from orchestration.driver import TrialView
+    from orchestration.spec import SweepSpec
+
+__all__ = ["SpoolBusy", "SweepHeader", "Tracker", "open_tracker", "quiet_mlflow", "replay_spool"]
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
+
+
+@dataclass(frozen=True)
+class SweepHeader:
+    """What the record of a sweep says of the sweep itself."""
+
+    name: str
+    question: str
+    metric_name: str
+    goal: str
+    method: str
+    run_cap: int | None
+    parameters: list[str] = field(default_factory=list)
+    """Dotted names of what is searched."""
+    source: str = ""
+    """The sweep file's text."""
+
+    def tags(self) -> dict[str, str]:
+        """The tags of the sweep's run, but for those by which it is found."""
+        return {
+            "question": self.question,
+            "metric.name": self.metric_name,
+            "metric.goal": self.goal,
+            "method": self.method,
+            "run_cap": as_text(self.run_cap),
+            "parameters": json.dumps(self.parameters),
+        }
+
+
+class Tracker:
+    """Keeps the record of one sweep. Every method but ``close`` returns at once, whatever MLflow does.
+
+    Args:
+        uri: MLflow's store, a database or a server.
+        artifact_root: where the artifacts of a database's experiment go.
+        spool_path: the file that holds what is not yet sent; one a sweep.
+        sweep: what is said of the sweep itself.
+    """
+
+    def __init__(self, uri: str, artifact_root: Path, spool_path: Path, sweep: SweepHeader) -> None:
+        self._sweep = sweep
+        self._seeds: dict[int, int] = {}
+        self._spool_path = spool_path
+        self._delivery = _Delivery(Records(uri, artifact_root))
+        self._spool: Spool | None = None
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> None:
+        """Finds the sweep's run again or makes it, and starts to send; first of all what an earlier process left.
+
+        Raises:
+            SpoolBusy: the sweep is running in another process.
+        """
+        assert self._thread is None, "a tracker is opened once"
+        self._spool = Spool(self._spool_path)
+        self._say("open", tags={**self._sweep.tags(), "state": "RUNNING"}, source=self._sweep.source)
+        self._thread = threading.Thread(target=self._delivery.run, args=(self._spool,), name="mlflow-sender", daemon=True)
+        self._thread.start()
+
+    def trial_started(self, number: int, params: Mapping[str, Any], fingerprint: str, seed: int, tags: Mapping[str, str]) -> None:
+        """A trial begins, or begins again: its run, found by number and seed, is then RUNNING anew.
+
+        Args:
+            params: the flat config of the trial.
+            fingerprint: of the config; empty where no valid one came about, and then no config.yaml is kept.
+        """
+        self._seeds[number] = seed
+        own = {"seed": str(seed), "config.fingerprint": fingerprint}
+        if "training.epochs" in params:
+            own["epochs"] = as_text(params["training.epochs"])
+        config = _as_yaml(params) if fingerprint else None
+        self._say_of(number, "started", params=dict(params), tags={**own, **tags}, config=config)
+
+    def epoch(self, number: int, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
+        """Metrics of one epoch, whose number is their step. Saying the same again changes nothing."""
+        values = {name: float(value) for name, value in metrics.items()}
+        self._say_of(number, "epoch", at=timestamp_ms, epoch=epoch, metrics=values)
+
+    def trial_ended(self, number: int, state: TrialState, reason: str, artifacts: Path | None) -> None:
+        """A trial has ended; the files below ``artifacts``, if there are any, become its artifacts."""
+        if artifacts is not None and artifacts.is_dir():
+            self._say_of(number, "artifacts", directory=str(artifacts.absolute()))
+        self._say_of(number, "ended", state=state, reason=reason)
+
+    def note(self, markdown: str) -> None:
+        """The text that the UI shows with the sweep's run; the marks of ``orchestration.note`` are filled in."""
+        self._say("note", markdown=markdown)
+
+    def closed(self, state: str) -> None:
+        """The sweep has ended: FINISHED, INTERRUPTED or FAILED."""
+        self._say("closed", state=state)
+
+    def standing(self, state: str, trials: Iterable[TrialView], total: int | None = None) -> None:
+        """Renews the note: the question, how the sweep stands, the best trials, links.
+
+        Args:
+            total: how many trials there will be, if that is known.
+        """
+        rows = [
+            NoteRow(view.number, view.state, view.value, view.assignment, epochs=view.epoch, duration_s=view.duration_s)
+            for view in trials
+        ]
+        sweep = self._sweep
+        self.note(sweep_note(sweep.name, sweep.question, state, sweep.metric_name, sweep.goal, total, rows))
+
+    def sweep_ended(self, state: str, trials: Iterable[TrialView]) -> None:
+        """The last note, and the end of the sweep's run."""
+        self.standing(state, trials)
+        self.closed(state)
+
+    def close(self, timeout: float = 30.0) -> int:
+        """Sends what is left for at most so many seconds; returns how many entries stay in the spool.
+
+        A request under way when the time is over may take its own timeout longer.
+        """
+        assert self._thread is not None
+        self._delivery.finish(timeout)
+        self._thread.join(timeout + 15.0)
+        return self.pending
+
+    @property
+    def pending(self) -> int:
+        """Entries not yet sent."""
+        return self._spool.pending if self._spool else 0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is sent at present; None while all goes well."""
+        return self._delivery.trouble
+
+    @property
+    def rejected(self) -> int:
+        """Entries that MLflow refused for good; they lie beside the spool with their errors."""
+        return self._delivery.rejected
+
+    def _say(self, op: str, at: int | None = None, **details: Any) -> None:
+        assert self._spool is not None, "open the tracker first"
+        at = time.time_ns() // 1_000_000 if at is None else at
+        self._spool.append({"op": op, "sweep": self._sweep.name, "at": at, **details})
+        self._delivery.wake()
+
+    def _say_of(self, number: int, op: str, at: int | None = None, **details: Any) -> None:
+        self._say(op, at, trial=number, seed=self._seeds.get(number), **details)
+
+
+def open_tracker(spec: SweepSpec, text: str, home: Home) -> Tracker:
+    """An open tracker for one sweep, whose spool lies in the sweep's directory.
+
+    Raises:
+        SpoolBusy: the sweep is running in another process.
+    """
+    from orchestration.search_space import SearchSpace
+
+    header = SweepHeader(
+        name=spec.name,
+        question=spec.question,
+        metric_name=spec.metric.name,
+        goal=spec.metric.goal,
+        method=spec.method,
+        run_cap=spec.run_cap,
+        parameters=SearchSpace(spec.parameters).names,
+        source=text,
+    )
+    tracker = Tracker(home.tracking_uri, home.artifact_root, home.sweep_dir(spec.name) / SPOOL_FILE, header)
+    tracker.open()
+    return tracker
+
+
+def replay_spool(uri: str, artifact_root: Path, spool_path: Path, timeout: float = 30.0) -> int:
+    """Sends what an earlier process left in its spool; how many entries are left after ``timeout`` seconds.
+
+    Raises:
+        SpoolBusy: that process is still at it.
+    """
+    if not spool_path.exists():
+        return 0
+    spool = Spool(spool_path)
+    delivery = _Delivery(Records(uri, artifact_root))
+    delivery.finish(timeout)
+    delivery.run(spool)
+    return spool.pending
+
+
+class _Delivery:
+    """Carries a spool to the records, in order, until told to finish and nothing is left or the time is over."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._news = threading.Event()
+        self._finishing = threading.Event()
+        self._deadline = math.inf
+        self.trouble: str | None = None
+        self.rejected = 0
+
+    def wake(self) -> None:
+        self._news.set()
+
+    def finish(self, timeout: float) -> None:
+        self._deadline = time.monotonic() + timeout
+        self._finishing.set()
+        self._news.set()
+
+    def run(self, spool: Spool) -> None:
+        try:
+            while True:
+                self._news.clear()
+                lines = spool.read()
+                for line in lines:
+                    if not self._deliver(spool, line):
+                        return
+                if not lines:
+                    if self._finishing.is_set():
+                        return
+                    self._news.wait()
+        finally:
+            spool.close()
+
+    def _deliver(self, spool: Spool, line: Line) -> bool:
+        """Sends one line, however long the store is away, or puts it aside if it is refused; False: the time is over."""
+        pause = _FIRST_PAUSE_S
+        while time.monotonic() < self._deadline:
+            try:
+                self._records.write(json.loads(line.text))
+            except Exception as error:  # the thread must outlive whatever one entry does
+                if is_outage(error):
+                    self.trouble = f"MLflow does not take records: {_first_line(error)}"
+                    self._rest(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE_S)
+                    continue
+                spool.reject(line, error)
+                self.rejected += 1
+            self.trouble = None
+            spool.delivered(line)
+            return True
+        return False
+
+    def _rest(self, seconds: float) -> None:
+        if self._finishing.is_set():
+            time.sleep(max(0.0, min(seconds, self._deadline - time.monotonic())))
+        else:
+            self._finishing.wait(seconds)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _as_yaml(flat: Mapping[str, Any]) -> str:
+    """The config as nested YAML, from its dotted names."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        place = nested
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # the library leaves its type to inference
+    out = StringIO()
+    yaml.dump(nested, out)
+    return out.getvalue()

@@ -1,0 +1,83 @@
+"""One finished trial for a person: its configuration, scores and samples, and new samples from its model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dashboards.errors import UnknownRun
+from dashboards.trial import TrialRecord, find_trial, trial_artifacts
+
+_SHOWN_LINES = 12
+_PROVENANCE = ("seed", "config.fingerprint", "data.fingerprint", "git.commit", "threads", "torch")
+
+
+class OutputFault(ValueError):
+    """What was asked for cannot be written there, by the user's mistake."""
+
+
+def trial_text(run: str, home: Path | None) -> str:
+    """What ``show`` prints."""
+    record = find_trial(run, home=home)
+    state, reason = record.tags.get("trial.state", ""), record.tags.get("trial.reason", "")
+    blocks = [
+        f"{record.sweep}/{record.number}  {state}{f' ({reason})' if reason else ''}  run {record.run_id}",
+        _block("record", {name: record.tags[name] for name in _PROVENANCE if name in record.tags}),
+        _block("configuration", record.parameters),
+        _block("scores", {name: f"{value:.6g}" for name, value in record.metrics.items()}),
+        *_samples(record, home),
+    ]
+    return "\n\n".join(blocks)
+
+
+def _block(title: str, values: dict[str, str]) -> str:
+    width = max(map(len, values), default=0)
+    return "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in sorted(values.items()))])
+
+
+def _samples(record: TrialRecord, home: Path | None) -> list[str]:
+    try:
+        with trial_artifacts(record, "samples", home=home) as directory:
+            files = sorted(directory.iterdir())
+            texts = [(file.stem, file.read_text().splitlines()) for file in files if file.suffix == ".txt"]
+            pictures = [file.name for file in files if file.suffix == ".png"]
+    except UnknownRun:  # pruned and failed trials keep none
+        return []
+    blocks = ["\n".join([title, *(f"  {line}" for line in lines[:_SHOWN_LINES])]) for title, lines in texts]
+    if pictures:
+        blocks.append(f"pictures, in the MLflow UI under Artifacts, samples/: {', '.join(pictures)}")
+    return blocks
+
+
+def generate_samples(run: str, number: int, temperature: float, seed: int, output: Path | None, home: Path | None) -> str:
+    """Decodes codes drawn from the prior; what is returned is for the terminal.
+
+    Args:
+        temperature: of the words; 0 takes the most likely one at each step.
+        output: where the sentences, one a line, or the picture go.
+
+    Raises:
+        UnknownRun: there is no such trial, or it kept no model.
+        OutputFault: images without a file to write them to, or a file that cannot be written.
+    """
+    from vae_core.checkpoint import load_model
+    from vae_core.data.config import TextConfig
+    from vae_core.generate import decode_images, decode_text, grid, prior_codes, write_png
+
+    record = find_trial(run, home=home)
+    with trial_artifacts(record, "checkpoint", home=home) as directory:
+        loaded = load_model(directory)
+    if output is not None and not output.absolute().parent.is_dir():
+        raise OutputFault(f"{output.absolute().parent} is no directory; make it first")
+    codes = prior_codes(loaded.model, number, seed)
+    if loaded.shape is not None:
+        if output is None or output.suffix.lower() != ".png":
+            raise OutputFault("these samples are images: name a picture with --output FILE.png")
+        write_png(grid(decode_images(loaded.model, codes, loaded.shape)), output, max(1, 64 // loaded.shape[0]))
+        return f"wrote {output}"
+    data = loaded.config.data
+    assert isinstance(data, TextConfig)
+    sentences = decode_text(loaded.model, codes, data.max_length, temperature=temperature or None, seed=seed)
+    if output is None:
+        return "\n".join(sentences)
+    output.write_text("".join(f"{sentence}\n" for sentence in sentences), encoding="utf-8")
+    return f"wrote {output}"

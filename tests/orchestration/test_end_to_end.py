@@ -1,0 +1,168 @@
+"""The same sweep through real Ray, Optuna and MLflow, and through the debug launcher."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dashboards import load_curves, load_sweeps, load_trials
+from orchestration import load_sweep, run_sweep
+from orchestration.study import open_storage
+
+TIMES = ["duration_s", "run_id", "train/examples_per_s", "train/tokens_per_s"]
+
+pytestmark = pytest.mark.xdist_group("ray")
+
+
+def comparable(sweep: str, home: Path) -> pd.DataFrame:
+    frame = load_trials(sweep, home=home)
+    return frame.drop(columns=[name for name in TIMES if name in frame]).sort_values("trial", ignore_index=True)
+
+
+def test_ray_and_debug_give_the_same_trials_and_metrics(tiny: Path, tmp_path: Path) -> None:
+    through_ray = run_sweep(tiny, home=tmp_path / "ray")
+    debugged = run_sweep(tiny, home=tmp_path / "debug", debug=True)
+    assert through_ray.state == debugged.state == "FINISHED"
+    assert [view.state for view in through_ray.trials] == ["COMPLETE"] * 4
+    pd.testing.assert_frame_equal(comparable("tiny", tmp_path / "ray"), comparable("tiny", tmp_path / "debug"), check_exact=True)
+
+
+def test_what_is_written_can_be_read(tiny: Path, home: Path) -> None:
+    result = run_sweep(tiny, home=home, debug=True)
+    trials = load_trials("tiny", home=home)
+    assert len(trials) == 4
+    assert list(trials["state"]) == ["COMPLETE"] * 4
+    assert {"optimizer.lr", "objective.beta", "objective.annealing.kind", "objective.annealing.warmup"} <= set(trials.columns)
+    assert trials["objective.annealing.warmup"].isna().equals(trials["objective.annealing.kind"] == "constant")
+    assert result.best is not None
+    assert result.best.value == trials["best/val/neg_elbo"].min()
+    assert (trials["test/iw_nll_se"] > 0).all()
+
+    curves = load_curves("tiny", home=home)
+    beta = curves[curves["metric"] == "train/beta"]
+    assert sorted(beta["epoch"].unique()) == [1, 2, 3]
+    step = curves[(curves["metric"] == "val/neg_elbo") & (curves["trial"] == 0)].set_index("epoch")["step"]
+    assert step.is_monotonic_increasing
+    assert step[3] == 3 * step[1]
+
+    sweeps = load_sweeps(home=home)
+    assert sweeps.loc[0, ["name", "state", "trials"]].tolist() == ["tiny", "FINISHED", 4]
+    assert sweeps.loc[0, "best"] == trials["best/val/neg_elbo"].min()
+    assert not list((home / "trials" / "tiny").glob("0*")), "what the record has need not stay in the home"
+
+
+def test_asha_prunes_and_says_so(tiny: Path, home: Path) -> None:
+    changes = ["run_cap=8", "early_terminate={type: asha, min_epochs: 2, eta: 2}", "trial.training.epochs=4"]
+    spec = load_sweep(tiny, changes)
+    result = run_sweep(spec, home=home, debug=True)
+    pruned = [view for view in result.trials if view.state == "PRUNED"]
+    assert pruned
+    assert all(view.epoch == 2 for view in pruned)
+    trials = load_trials("tiny", home=home).set_index("trial")
+    assert trials.loc[[view.number for view in pruned], "state"].eq("PRUNED").all()
+    assert trials.loc[[view.number for view in pruned], "test/neg_elbo"].isna().all()
+
+
+def test_no_pruning_before_annealings_end(tiny: Path, home: Path) -> None:
+    """With a warm-up over the whole training no trial may be cut, however bad."""
+    text = tiny.read_text().replace("warmup: {min: 0.1, max: 0.5}", "warmup: {value: 1.0}").replace("      constant: {}\n", "")
+    tiny.write_text(text + "early_terminate: {type: asha, min_epochs: 1, eta: 2}\n")
+    result = run_sweep(tiny, home=home, debug=True)
+    assert [view.state for view in result.trials] == ["COMPLETE"] * 4
+
+
+def test_a_collapsed_trial_is_an_outcome_not_a_failure(tiny: Path, home: Path) -> None:
+    text = tiny.read_text() + "collapse: {min_active_units: 5, min_rate: 0.1, action: stop}\n"  # of 4 dimensions: all collapse
+    tiny.write_text(text)
+    result = run_sweep(tiny, home=home, debug=True)
+    assert {view.state for view in result.trials} == {"COLLAPSED"}
+    assert result.best is None
+    assert all("fewer than 5" in view.reason for view in result.trials)
+    assert set(load_trials("tiny", home=home)["state"]) == {"COLLAPSED"}
+
+
+def test_a_failing_trial_is_recorded_and_the_others_go_on(tiny: Path, home: Path) -> None:
+    text = tiny.read_text()
+    for old, new in (
+        ("{distribution: log_uniform_values, min: 1e-3, max: 1e-2}", "{values: [1e+30, 1e-3]}"),
+        ("method: random", "method: grid"),
+        ("objective.beta: {min: 0.1, max: 1.0}", "objective.beta: {value: 1.0}"),
+        ("linear: {warmup: {min: 0.1, max: 0.5}}", "linear: {warmup: {value: 0.5}}"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    tiny.write_text(text)
+    result = run_sweep(tiny, home=home, debug=True)
+    states = [view.state for view in result.trials]
+    assert states.count("FAILED") == 2
+    assert states.count("COMPLETE") == 2
+    assert all(view.reason for view in result.trials if view.state == "FAILED")
+    assert result.state == "FINISHED"
+
+
+def test_two_runs_with_one_worker_are_identical(tiny: Path, tmp_path: Path) -> None:
+    text = (
+        tiny.read_text()
+        .replace("method: random", "method: tpe")
+        .replace("search: {seed: 1}", "search: {seed: 1, startup_trials: 2}")
+    )
+    tiny.write_text(text)
+    for place in ("first", "second"):
+        run_sweep(tiny, home=tmp_path / place, debug=True)
+    pd.testing.assert_frame_equal(
+        comparable("tiny", tmp_path / "first"), comparable("tiny", tmp_path / "second"), check_exact=True
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [[], ["--debug"]], ids=["ray", "debug"])
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_and_resumed(tiny: Path, tmp_path: Path, launcher: list[str], blow: signal.Signals) -> None:
+    """The record after an interruption is that of a sweep never interrupted."""
+    tiny.write_text(tiny.read_text().replace("epochs: 3", "epochs: 30"))
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "orchestration", "run", str(tiny), "--home", str(home), *launcher]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    wait_for_epochs(home, 35)
+    os.kill(process.pid, blow)
+    output, _ = process.communicate(timeout=120)
+    if blow == signal.SIGINT:
+        assert process.returncode == 130, output
+        assert "vae-sweeps resume tiny" in output
+        assert not (load_trials("tiny", home=home)["state"] == "RUNNING").any()
+    resumed = subprocess.run(
+        [sys.executable, "-m", "orchestration", "resume", "tiny", "--home", str(home), *launcher],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    run_sweep(tiny, home=tmp_path / "whole", debug=True)
+    pd.testing.assert_frame_equal(comparable("tiny", home), comparable("tiny", tmp_path / "whole"), check_exact=True)
+    curves = load_curves("tiny", home=home)
+    assert not curves.duplicated(["trial", "metric", "epoch"]).any()
+
+
+def wait_for_epochs(home: Path, epochs: int, seconds: float = 120.0) -> None:
+    import optuna
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        if not (home / "optuna.db").exists():
+            continue
+        try:
+            study = optuna.load_study(study_name="tiny", storage=open_storage(f"sqlite:///{home / 'optuna.db'}"))
+        except Exception:  # the database is being made
+            continue
+        if sum(len(trial.intermediate_values) for trial in study.get_trials(deepcopy=False)) >= epochs:
+            return
+    raise AssertionError(f"no {epochs} epochs within {seconds} s")

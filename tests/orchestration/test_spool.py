@@ -1,0 +1,129 @@
+"""The spool keeps order and loses nothing, whenever its process dies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestration.spool import Spool, SpoolBusy, is_held, pending_lines, rejected_path
+
+
+def numbers(spool: Spool) -> list[int]:
+    return [json.loads(line.text)["n"] for line in spool.read()]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "spool.jsonl"
+
+
+def test_what_is_appended_is_read_in_order_until_delivered(path: Path) -> None:
+    spool = Spool(path)
+    for n in range(5):
+        spool.append({"n": n})
+    assert numbers(spool) == [0, 1, 2, 3, 4]
+    for line in spool.read()[:2]:
+        spool.delivered(line)
+    spool.append({"n": 5})
+    assert numbers(spool) == [2, 3, 4, 5]
+    assert spool.pending == pending_lines(path) == 4
+
+
+def test_a_later_process_finds_what_was_not_delivered(path: Path) -> None:
+    first = Spool(path)
+    for n in range(4):
+        first.append({"n": n})
+    first.delivered(first.read()[0])
+    first.close()
+    second = Spool(path)
+    assert numbers(second) == [1, 2, 3]
+    assert second.pending == 3
+
+
+def test_nothing_is_lost_without_close(path: Path) -> None:
+    """A killed process leaves its files as they are; the lock alone is freed by the system."""
+    spool = Spool(path)
+    spool.append({"n": 7})
+    copy = path.parent.parent / "copy" / path.name
+    copy.parent.mkdir()
+    copy.write_bytes(path.read_bytes())
+    assert numbers(Spool(copy)) == [7]
+
+
+def test_a_torn_last_line_is_dropped_and_does_not_spoil_the_next(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text('{"n": 0}\n{"n": 1, "tor')
+    spool = Spool(path)
+    spool.append({"n": 2})
+    assert numbers(spool) == [0, 2]
+    assert spool.pending == 2
+
+
+@pytest.mark.parametrize("offset", ["", "no number", "99999", "-3"])
+def test_without_a_usable_offset_all_is_sent_again(path: Path, offset: str) -> None:
+    spool = Spool(path)
+    for n in range(3):
+        spool.append({"n": n})
+    spool.delivered(spool.read()[1])
+    spool._file.close()
+    path.with_suffix(".sent").write_text(offset)
+    assert numbers(Spool(path)) == [0, 1, 2]
+
+
+def test_one_process_at_a_time(path: Path) -> None:
+    assert not is_held(path)
+    spool = Spool(path)
+    assert is_held(path)
+    with pytest.raises(SpoolBusy, match="another process"):
+        Spool(path)
+    spool.close()
+    assert not is_held(path)
+    Spool(path).close()
+
+
+def test_a_delivered_spool_is_emptied_and_used_again(path: Path) -> None:
+    spool = Spool(path)
+    spool.append({"n": 0})
+    spool.delivered(spool.read()[0])
+    spool.close()
+    assert path.read_bytes() == b""
+    spool = Spool(path)
+    spool.append({"n": 1})
+    assert numbers(spool) == [1]
+
+
+def test_a_long_sweep_does_not_fill_the_disk(path: Path) -> None:
+    spool = Spool(path)
+    largest = 0
+    for n in range(60):
+        spool.append({"n": n, "text": "x" * 100_000})
+        assert numbers(spool) == [n]
+        spool.delivered(spool.read()[0])
+        largest = max(largest, path.stat().st_size)
+    assert largest < 2 << 20
+
+
+def test_more_than_one_read_takes_comes_in_order(path: Path) -> None:
+    spool = Spool(path)
+    for n in range(60):
+        spool.append({"n": n, "text": "x" * 100_000})
+    seen: list[int] = []
+    while lines := spool.read():
+        seen += [json.loads(line.text)["n"] for line in lines]
+        spool.delivered(lines[-1])
+    assert seen == list(range(60))
+
+
+def test_rejected_lines_are_kept_with_their_reason(path: Path) -> None:
+    spool = Spool(path)
+    spool.append({"n": 0})
+    spool.reject(spool.read()[0], ValueError("no such thing"))
+    kept = json.loads(rejected_path(path).read_text())
+    assert kept == {"error": "ValueError: no such thing", "entry": '{"n": 0}'}
+
+
+def test_nothing_pends_where_there_is_no_spool(path: Path) -> None:
+    assert pending_lines(path) == 0
+    assert not path.parent.exists()

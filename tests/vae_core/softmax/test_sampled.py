@@ -1,0 +1,160 @@
+"""The sampled softmax: exact where every class is drawn, converging to the full one, and right at its optimum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from vae_core.softmax.config import SampledSoftmax
+from vae_core.softmax.head import HeadSizes
+from vae_core.softmax.proposals import PROPOSALS
+from vae_core.softmax.sampled import Negatives, SampledHead, sampled_nll
+
+MakeSizes = Callable[..., HeadSizes]
+D, V, N = 6, 40, 12
+
+every_proposal = pytest.mark.parametrize("proposal", sorted(PROPOSALS))
+with_and_without = pytest.mark.parametrize("replacement", [True, False], ids=["replacement", "distinct"])
+
+
+def build(sizes: HeadSizes, **options: Any) -> SampledHead:
+    head = SampledSoftmax(**options).build(sizes)
+    assert isinstance(head, SampledHead)
+    return head.double()
+
+
+def problem() -> tuple[Tensor, Tensor]:
+    generator = Generator().manual_seed(1)
+    hidden = 2 * torch.randn(N, D, dtype=torch.float64, generator=generator)
+    return hidden, torch.cat([torch.zeros(3, dtype=torch.int64), torch.randint(0, V, (N - 3,), generator=generator)])
+
+
+@every_proposal
+def test_every_class_drawn_is_exact_cross_entropy(proposal: str, make_sizes: MakeSizes) -> None:
+    head, (hidden, targets) = build(make_sizes(D, V), samples=V, proposal=proposal), problem()
+    loss, exact = head.loss(hidden, targets, Generator().manual_seed(0)), head.nll(hidden, targets)
+    torch.testing.assert_close(loss, exact, rtol=1e-12, atol=1e-12)
+    for mine, reference in zip(
+        torch.autograd.grad(loss.sum(), list(head.parameters())),
+        torch.autograd.grad(exact.sum(), list(head.parameters())),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, reference, rtol=1e-10, atol=1e-12)
+
+
+def test_all_classes_but_one_of_a_uniform_proposal(make_sizes: MakeSizes) -> None:
+    """Equal expected counts cancel: the loss is cross entropy over the classes drawn and the target."""
+    head, (hidden, targets) = build(make_sizes(D, V), samples=V - 1, proposal="uniform"), problem()
+    negatives = head.draw(targets, Generator().manual_seed(0))
+    (left_out,) = set(range(V)) - set(negatives.ids.tolist())
+    logits = hidden @ head.weight.T + head.bias
+    for token, target in enumerate(targets.tolist()):
+        present = [word for word in range(V) if word != left_out or word == target]
+        expected = logits[token, present].logsumexp(0) - logits[token, target]
+        found = sampled_nll(hidden, head.weight, head.bias, targets, negatives)[token]
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@with_and_without
+def test_the_formula_class_by_class(replacement: bool, make_sizes: MakeSizes) -> None:
+    head, (hidden, targets) = build(make_sizes(D, V), samples=9, replacement=replacement), problem()
+    with torch.no_grad():
+        head.bias.normal_(generator=Generator().manual_seed(2))
+    negatives = head.draw(targets, Generator().manual_seed(0))
+    assert (targets.unsqueeze(1) == negatives.ids).any()  # accidental hits are among them
+    found = sampled_nll(hidden, head.weight, head.bias, targets, negatives)
+    for token, target in enumerate(targets.tolist()):
+        corrected = [float(hidden[token] @ head.weight[target] + head.bias[target] - negatives.target_log_expected[token])]
+        for word, log_expected in zip(negatives.ids.tolist(), negatives.log_expected.tolist(), strict=True):
+            if replacement or word != target:
+                corrected.append(float(hidden[token] @ head.weight[word] + head.bias[word]) - log_expected)
+        expected = math.log(sum(map(math.exp, corrected))) - corrected[0]
+        assert float(found[token]) == pytest.approx(expected, rel=1e-12)
+
+
+@every_proposal
+def test_expected_counts_with_replacement(proposal: str, make_sizes: MakeSizes) -> None:
+    head, targets = build(make_sizes(D, V), samples=9, proposal=proposal, replacement=True), torch.arange(V)
+    negatives = head.draw(targets, Generator().manual_seed(0))
+    torch.testing.assert_close(negatives.target_log_expected.exp().sum(), torch.tensor(9.0).double(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(negatives.log_expected, negatives.target_log_expected[negatives.ids], rtol=0, atol=0)
+
+
+@every_proposal
+@with_and_without
+def test_the_gradient_converges_as_samples_grow(proposal: str, replacement: bool, make_sizes: MakeSizes) -> None:
+    hidden, targets = problem()
+    generator = Generator().manual_seed(0)
+    errors = []
+    for samples in (4, 16, 64, 4096) if replacement else (4, 12, 24, V - 1):
+        head = build(make_sizes(D, V), samples=samples, proposal=proposal, replacement=replacement)
+        (full,) = torch.autograd.grad(head.nll(hidden, targets).mean(), head.weight)
+        draws = [torch.autograd.grad(head.loss(hidden, targets, generator).mean(), head.weight)[0] - full for _ in range(30)]
+        errors.append(float(torch.stack(draws).norm(dim=(1, 2)).mean() / full.norm()))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.1
+
+
+@every_proposal
+@with_and_without
+def test_the_optimum_is_the_true_distribution(proposal: str, replacement: bool, make_sizes: MakeSizes) -> None:
+    """With logits log p and targets from p the expected gradient is 0 for any S: within 4 standard errors."""
+    words, draws = 6, 4000
+    head = build(make_sizes(1, words), samples=2, proposal=proposal, replacement=replacement)
+    p = torch.tensor([0.5, 0.2, 0.12, 0.1, 0.05, 0.03], dtype=torch.float64)
+    generator = Generator().manual_seed(0)
+    gradients = []
+    for _ in range(draws):
+        bias = p.log().requires_grad_()
+        targets = torch.multinomial(p, 4, replacement=True, generator=generator)
+        hidden, weight = torch.zeros(4, 1, dtype=torch.float64), torch.zeros(words, 1, dtype=torch.float64)
+        loss = sampled_nll(hidden, weight, bias, targets, head.draw(targets, generator)).mean()
+        gradients.append(torch.autograd.grad(loss, bias)[0])
+    stacked = torch.stack(gradients)
+    standard_error = stacked.std(0) / math.sqrt(draws)
+    assert (stacked.mean(0).abs() < 4 * standard_error).all()
+    assert (standard_error < 0.01).all()
+
+
+def test_negatives_that_are_all_hits_leave_the_target_alone() -> None:
+    hidden, weight, bias = (torch.ones(*shape, dtype=torch.float64, requires_grad=True) for shape in ((2, 3), (V, 3), (V,)))
+    targets = torch.tensor([7, 7])
+    negatives = Negatives(torch.tensor([7]), torch.zeros(1), torch.zeros(2), distinct=True)
+    loss = sampled_nll(hidden, weight, bias, targets, negatives)
+    assert torch.equal(loss, torch.zeros(2, dtype=torch.float64))
+    for gradient in torch.autograd.grad(loss.sum(), [hidden, weight, bias]):
+        assert torch.equal(gradient, torch.zeros_like(gradient))
+
+
+@with_and_without
+def test_gradient(replacement: bool, make_sizes: MakeSizes) -> None:
+    head, (hidden, targets) = build(make_sizes(D, V), samples=9, replacement=replacement), problem()
+    negatives = head.draw(targets, Generator().manual_seed(0))
+    inputs = [hidden.requires_grad_(), head.weight, head.bias]
+    assert torch.autograd.gradcheck(lambda h, w, b: sampled_nll(h, w, b, targets, negatives), inputs)
+
+
+def test_never_scores_the_whole_vocabulary(make_sizes: MakeSizes, shape_log: Any) -> None:
+    head = build(make_sizes(4, 5000), samples=50)
+    hidden, targets = torch.randn(200, 4).double(), torch.arange(200)
+    with shape_log:
+        head.loss(hidden, targets, Generator().manual_seed(0)).sum().backward()
+    assert shape_log.largest <= 5000 * 4
+
+
+def test_samples_cannot_exceed_the_vocabulary_without_replacement(make_sizes: MakeSizes) -> None:
+    with pytest.raises(
+        ValueError, match=r"^model\.softmax\.samples: 41 is too large for a vocabulary of 40 words; .* 40 at most$"
+    ):
+        build(make_sizes(D, V), samples=V + 1)
+    assert build(make_sizes(D, V), samples=V + 1, replacement=True).samples == V + 1
+
+
+def test_negatives_need_a_generator(make_sizes: MakeSizes) -> None:
+    with pytest.raises(AssertionError, match="explicit generator"):
+        build(make_sizes(D, V), samples=4).loss(*problem())

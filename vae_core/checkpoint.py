@@ -1,0 +1,139 @@
+"""Checkpoints: the state of a training that goes on, and the finished model that others load. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model as read_weights
+from safetensors.torch import save_model as write_weights
+
+from vae_core.config import TrialConfig
+from vae_core.data.vocabulary import WordList
+from vae_core.model import VAE, Data, ModelSizes, build_model
+from vae_core.trainer import Trainer
+
+STATE, PREVIOUS = "state.pt", "state.previous.pt"
+WEIGHTS, CONFIG, VOCABULARY, SHAPE = "weights.safetensors", "config.json", "vocabulary.json", "shape.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read; the message names the file."""
+
+
+def save_state(trainer: Trainer, directory: Path) -> None:
+    """Writes the trainer's state, whole or not at all; the state before it stays beside it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    state = trainer.state_dict()
+    temporary = _write_temporary(directory / STATE, lambda path: torch.save(state, path))
+    if (directory / STATE).exists():
+        (directory / STATE).replace(directory / PREVIOUS)
+    temporary.replace(directory / STATE)
+    _flush(directory)
+
+
+def load_state(directory: Path) -> dict[str, Any] | None:
+    """The newest state that can be read, its tensors on the CPU; None where none was ever written.
+
+    Raises:
+        CheckpointError: there are states, but none can be read.
+    """
+    faults = []
+    for path in (directory / STATE, directory / PREVIOUS):
+        if not path.exists():
+            continue
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises whatever it trips over in a damaged file
+            faults.append(f"{path}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            continue
+        if faults:
+            logging.getLogger(__name__).warning("going on from the state before: %s", faults[0])
+        return state
+    if faults:
+        raise CheckpointError("no state can be read: " + "; ".join(faults))
+    return None
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A finished model, and what it was built from."""
+
+    model: VAE[Any]
+    config: TrialConfig
+    vocabulary: WordList | None
+    """None for images."""
+    shape: tuple[int, ...] | None
+    """(H, W) or (H, W, C); None for text."""
+
+
+def save_model(model: VAE[Any], config: TrialConfig, data: Data, directory: Path) -> None:
+    """Writes weights.safetensors, config.json, and vocabulary.json (text) or shape.json (images)."""
+    directory.mkdir(parents=True, exist_ok=True)
+    sizes = ModelSizes.of(data)
+    if sizes.vocabulary is not None:
+        _write_json(directory / VOCABULARY, sizes.vocabulary.to_dict())
+    else:
+        assert sizes.shape is not None
+        _write_json(directory / SHAPE, list(sizes.shape))
+    _write_json(directory / CONFIG, config.to_dict())
+    _write_temporary(directory / WEIGHTS, lambda path: write_weights(model, str(path))).replace(directory / WEIGHTS)
+    _flush(directory)
+
+
+def load_model(directory: Path, device: torch.device | str = "cpu") -> LoadedModel:
+    """Builds the model and fills in its weights; the training data are not needed.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the weights are another model's.
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (directory / name).exists():
+            raise CheckpointError(f"{directory} holds no model: {name} is missing")
+    config = _read(directory / CONFIG, TrialConfig.from_dict)
+    vocabulary, shape = None, None
+    if config.data.modality == "text":
+        vocabulary = _read(directory / VOCABULARY, WordList.from_dict)
+    else:
+        shape = _read(directory / SHAPE, lambda sides: tuple(int(side) for side in sides))
+    model = build_model(config, ModelSizes(vocabulary, shape), torch.Generator())
+    try:
+        read_weights(model, directory / WEIGHTS)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise CheckpointError(f"{directory / WEIGHTS}: {error}") from error
+    return LoadedModel(model.to(device), config, vocabulary, shape)
+
+
+def _read(path: Path, parse: Callable[[Any], Any]) -> Any:
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:  # pydantic's and the data's errors are ValueErrors
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _write_json(path: Path, plain: Any) -> None:
+    text = json.dumps(plain, ensure_ascii=False)
+    _write_temporary(path, lambda target: target.write_text(text, encoding="utf-8")).replace(path)
+
+
+def _write_temporary(path: Path, write: Callable[[Path], object]) -> Path:
+    """Writes beside ``path`` and waits until it is on the disk; the caller renames, which is all or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    write(temporary)
+    _flush(temporary)
+    return temporary
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

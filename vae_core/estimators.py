@@ -1,0 +1,79 @@
+"""Estimators of evaluation on plain tensors; ``evaluate`` feeds them a model's numbers.
+
+Shapes: n, N, B examples, K samples an example, Z latent dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from vae_core.latent import DiagonalGaussian
+
+ACTIVE = 0.01
+"""Var_x(E_q z) above which a dimension is in use (Burda et al. 2016)."""
+
+
+def perplexity(nll: float, tokens: int) -> float:
+    """exp(summed NLL / predicted tokens); inf where that overflows. ``</s>`` counts as a token, ``<s>`` and padding do not."""
+    per_token = nll / tokens
+    return math.exp(per_token) if per_token < 700.0 else math.inf
+
+
+def active_units(means: Tensor) -> int:
+    """#{d : Var_x(E_q z_d) > 0.01}, (n, Z); Burda et al. 2016, app. C. In two passes: one would lose a small variance."""
+    deviation = means - means.mean(0)
+    return int((deviation.square().mean(0) > ACTIVE).sum())
+
+
+def mutual_information(posterior: DiagonalGaussian, z: Tensor, max_bytes: int = 2**26) -> float:
+    """I(x; z) under q in nats, at most log N: mean_i [log q(z_i|x_i) - log 1/N sum_j q(z_i|x_j)] (Hoffman & Johnson 2016).
+
+    Biased downwards where the true value is near log N or above: a figure without its N means nothing.
+
+    Args:
+        posterior: q(z|x_j), means and log variances (N, Z), in float64.
+        z: one sample of each, (N, Z).
+        max_bytes: bounds the matrix of log densities that is held at a time.
+    """
+    count, total = len(z), 0.0
+    rows = max(1, max_bytes // (8 * count))
+    for start in range(0, count, rows):
+        densities = _pairwise_log_prob(posterior, z[start : start + rows])
+        information = densities.diagonal(start) - densities.logsumexp(1) + math.log(count)
+        total += information.sum().item()
+    return total / count
+
+
+def _pairwise_log_prob(posterior: DiagonalGaussian, z: Tensor) -> Tensor:
+    """log q(z_i|x_j), (M, Z) against (N, Z) -> (M, N), as two matrix products.
+
+    The square is multiplied out, about a common centre to keep its digits; float64 has digits to spare for the rest.
+    """
+    centre = posterior.mean.mean(0)
+    z, mean = z - centre, posterior.mean - centre
+    precision = (-posterior.log_variance).exp()
+    constant = (mean.square() * precision + posterior.log_variance).sum(1) + z.shape[1] * math.log(2.0 * math.pi)
+    return -0.5 * (z.square() @ precision.T - 2.0 * (z @ (mean * precision).T) + constant)
+
+
+def importance_weighted_nll(
+    posterior: DiagonalGaussian, log_joint: Callable[[Tensor], Tensor], noise: Tensor, chunk: int
+) -> Tensor:
+    """-[logsumexp_k (log p(x, z_k) - log q(z_k|x)) - log K] of each example, (B,) in float64 (Burda et al. 2016, eq. 8).
+
+    Args:
+        posterior: q(z|x), (B, Z).
+        log_joint: log p(x, z) of samples (k, B, Z) -> (k, B).
+        noise: standard normal, (K, B, Z).
+        chunk: samples at a time; it need not divide K.
+    """
+    total = torch.full((noise.shape[1],), -math.inf, dtype=torch.float64, device=noise.device)
+    for start in range(0, len(noise), chunk):
+        z = posterior.sample(noise[start : start + chunk])
+        log_weight = log_joint(z).double() - posterior.log_prob(z).double()
+        total = torch.logaddexp(total, log_weight.logsumexp(0))
+    return math.log(len(noise)) - total

@@ -1,0 +1,166 @@
+"""Exact scores of a split: ELBO, perplexity, active units, mutual information, importance-weighted likelihood.
+
+Always the exact likelihood, at beta 1, without dropout. Sums run in float64 on the CPU, and noise belongs to the example, not to
+the batch: the batch size changes no score beyond rounding (but for the softmax gap, whose negatives a batch shares).
+
+Shapes: n examples of the split, N examples of an estimate, K samples an example, Z latent dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vae_core.data.text import TextData
+from vae_core.estimators import active_units, importance_weighted_nll, mutual_information, perplexity
+from vae_core.latent import DiagonalGaussian
+from vae_core.model import VAE, Data
+from vae_core.seeding import make_generator
+
+MUTUAL_INFORMATION_EXAMPLES = 2048
+"""At most so many examples, evenly spread over the split, enter the mutual information: its cost is quadratic in them."""
+_IMPORTANCE_BATCH = 16
+
+Index = npt.NDArray[np.int64]
+
+
+def evaluate(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int) -> dict[str, float]:
+    """Every score that ``vae_core.metrics`` has of a split, by its name without the prefix.
+
+    Args:
+        split: "train", "valid" or "test".
+        seed: of the posterior samples, one an example; the same seed gives the same samples.
+    """
+    coded = _encode_split(model, data, split, batch_size, seed)
+    distortion, rate = coded.nll.mean().item(), coded.rate.mean().item()
+    scores = {"neg_elbo": distortion + rate, "distortion": distortion, "rate": rate}
+    if isinstance(data, TextData):
+        scores["perplexity"] = perplexity((coded.nll.sum() + coded.rate.sum()).item(), _target_tokens(data, split))
+        scores["softmax_gap"] = coded.gap.mean().item()
+    n = len(coded.nll)
+    chosen = torch.arange(min(n, MUTUAL_INFORMATION_EXAMPLES)) * n // min(n, MUTUAL_INFORMATION_EXAMPLES)
+    subset = DiagonalGaussian(coded.posterior.mean[chosen], coded.posterior.log_variance[chosen])
+    scores["active_units"] = float(active_units(coded.posterior.mean))
+    scores["mutual_information"] = mutual_information(subset, coded.z[chosen])
+    scores["mutual_information_n"] = float(len(chosen))
+    return scores
+
+
+@dataclass(frozen=True)
+class ImportanceWeighted:
+    """An estimate of -log p(x), from above in expectation; it falls as K grows (Burda et al. 2016, theorem 1)."""
+
+    nll: float
+    """Nats an example, mean over the examples."""
+    se: float
+    """Standard error of that mean over examples; NaN for a single one."""
+    perplexity: float | None
+    """exp(summed NLL / target tokens); None for images."""
+    k: int
+    """Samples an example."""
+    n: int
+    """Examples."""
+
+
+def importance_weighted(
+    model: VAE[Any],
+    data: Data,
+    split: str,
+    *,
+    samples: int,
+    examples: int | None = None,
+    seed: int = 0,
+    max_bytes: int = 2**27,
+) -> ImportanceWeighted:
+    """Scores a split, or a part of it, by the importance-weighted bound with the posterior as proposal.
+
+    Args:
+        samples: K.
+        examples: score only so many, drawn by the seed; None: all.
+        seed: of the examples and of their noise.
+        max_bytes: bounds the decoder's working memory, roughly.
+
+    Raises:
+        ValueError: ``samples`` or ``examples`` is below 1.
+    """
+    if samples < 1 or (examples is not None and examples < 1):
+        raise ValueError(f"samples and examples must be 1 or more, got samples={samples}, examples={examples}")
+    index = _choose(data, split, examples, seed)
+    parts = np.split(index, range(_IMPORTANCE_BATCH, len(index), _IMPORTANCE_BATCH))
+    nll = torch.cat([_importance_weighted_part(model, data, split, part, samples, seed, max_bytes) for part in parts])
+    n = len(index)
+    se = nll.std(correction=1).item() / math.sqrt(n) if n > 1 else math.nan
+    per_token = perplexity(nll.sum().item(), _target_tokens(data, split, index)) if isinstance(data, TextData) else None
+    return ImportanceWeighted(nll.mean().item(), se, per_token, samples, n)
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """A whole split, in its own order, float64 on the CPU."""
+
+    nll: Tensor
+    """(n,)"""
+    gap: Tensor
+    """(n,)"""
+    rate: Tensor
+    """(n,)"""
+    posterior: DiagonalGaussian
+    """(n, Z)"""
+    z: Tensor
+    """(n, Z)"""
+
+
+@torch.no_grad()
+def _encode_split(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int) -> _Coded:
+    device = next(model.parameters()).device
+    noise = torch.randn(len(data.splits[split]), model.latent_size, generator=make_generator(seed, "noise"))
+    negatives = make_generator(seed, "negatives", device=device)
+    binarise = make_generator(seed, "binarise")
+    plan = data.plan(split, batch_size, None)
+    columns: list[tuple[Tensor, ...]] = []
+    for index in plan:
+        batch: Any = data.batch(split, index, binarise).to(device)
+        posterior = model.encode(batch)
+        z = posterior.sample(noise[torch.from_numpy(index)].to(posterior.mean).unsqueeze(0))
+        nll, gap = model.decoder.nll_and_gap(batch, z, negatives)
+        columns.append((nll[0], gap[0], posterior.kl(), posterior.mean, posterior.log_variance, z[0]))
+    place = torch.from_numpy(np.concatenate(plan)).argsort()
+    nll, gap, rate, mean, log_variance, z = (torch.cat(column).cpu().double()[place] for column in zip(*columns, strict=True))
+    return _Coded(nll, gap, rate, DiagonalGaussian(mean, log_variance), z)
+
+
+@torch.no_grad()
+def _importance_weighted_part(
+    model: VAE[Any], data: Data, split: str, index: Index, samples: int, seed: int, max_bytes: int
+) -> Tensor:
+    device = next(model.parameters()).device
+    batch: Any = data.batch(split, index, make_generator(seed, "binarise", int(index[0]))).to(device)
+    shape = (samples, model.latent_size)  # one generator an example: chunks and batches change no noise
+    noise = torch.stack([torch.randn(shape, generator=make_generator(seed, "noise", int(place))) for place in index], 1)
+    posterior = model.encode(batch)
+    chunk = max(1, max_bytes // (batch.size * model.decoder.bytes_per_sample(batch)))
+    return importance_weighted_nll(posterior, partial(model.log_joint, batch), noise.to(posterior.mean), chunk).cpu()
+
+
+def _choose(data: Data, split: str, examples: int | None, seed: int) -> Index:
+    """The examples, in the plan's order, where sentences of like length are neighbours."""
+    n = len(data.splits[split])
+    order = np.concatenate(data.plan(split, _IMPORTANCE_BATCH, None))
+    if examples is None or examples >= n:
+        return order
+    chosen = torch.randperm(n, generator=make_generator(seed, "examples"))[:examples].numpy()
+    return order[np.isin(order, chosen)]
+
+
+def _target_tokens(data: TextData, split: str, index: Index | None = None) -> int:
+    """Words and ``</s>`` of these sentences, or of all."""
+    lengths = data.splits[split].lengths
+    chosen = lengths if index is None else lengths[index]
+    return int(chosen.sum()) + len(chosen)

@@ -1,0 +1,94 @@
+"""The variational autoencoder: an encoder, a posterior, a decoder.
+
+Shapes: B examples, K samples an example, Z latent dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Generic, Self
+
+from torch import Generator, Tensor, nn
+
+from vae_core.config import Bernoulli, Categorical, ModelConfig, TrialConfig
+from vae_core.data.images import ImageData
+from vae_core.data.text import TextData
+from vae_core.data.vocabulary import WordList
+from vae_core.latent import DiagonalGaussian, GaussianPosterior, standard_normal_log_prob
+from vae_core.likelihoods import build_likelihood
+from vae_core.networks.config import GruDecoder, GruEncoder, LstmDecoder, LstmEncoder, MlpDecoder, MlpEncoder
+from vae_core.networks.initialise import embedding
+from vae_core.networks.interface import BatchT, Decoder, Encoder
+from vae_core.networks.mlp import ImageDecoder, ImageEncoder
+from vae_core.networks.recurrent import SentenceDecoder, SentenceEncoder
+
+Data = TextData | ImageData
+
+
+class VAE(nn.Module, Generic[BatchT]):
+    """q(z|x) and p(x|z) with p(z) = N(0, I). Dropout is on where a generator is handed in, whatever the module's mode."""
+
+    def __init__(self, encoder: Encoder[BatchT], posterior: GaussianPosterior, decoder: Decoder[BatchT]) -> None:
+        super().__init__()
+        self.encoder: Encoder[BatchT] = encoder
+        self.posterior = posterior
+        self.decoder: Decoder[BatchT] = decoder
+
+    @property
+    def latent_size(self) -> int:
+        """Z."""
+        return self.posterior.size
+
+    def encode(self, batch: BatchT, dropout: Generator | None = None) -> DiagonalGaussian:
+        """The posterior of each example, mean and log variance (B, Z)."""
+        posterior: DiagonalGaussian = self.posterior(self.encoder(batch, dropout))
+        return posterior
+
+    def log_joint(self, batch: BatchT, z: Tensor) -> Tensor:
+        """log p(x, z) in nats, exact and without dropout: (K, B, Z) -> (K, B)."""
+        return standard_normal_log_prob(z) - self.decoder.nll(batch, z)
+
+
+@dataclass(frozen=True)
+class ModelSizes:
+    """What a model is built from and the config cannot know: a vocabulary, or the shape of an image."""
+
+    vocabulary: WordList | None = None
+    shape: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, data: Data) -> Self:
+        return cls(vocabulary=data.vocabulary) if isinstance(data, TextData) else cls(shape=tuple(data.shape))
+
+
+def build_model(config: TrialConfig, data: Data | ModelSizes, generator: Generator | None = None) -> VAE[Any]:
+    """A model on the CPU, its first weights drawn from ``generator`` (None: torch's default generator)."""
+    sizes = data if isinstance(data, ModelSizes) else ModelSizes.of(data)
+    if sizes.vocabulary is not None:
+        return _build_text(config.model, sizes.vocabulary, generator)
+    assert sizes.shape is not None, "ModelSizes needs a vocabulary or a shape"
+    return _build_image(config.model, math.prod(sizes.shape), generator)
+
+
+def _build_text(config: ModelConfig, vocabulary: WordList, generator: Generator | None) -> VAE[Any]:
+    assert isinstance(config.encoder, LstmEncoder | GruEncoder)  # TrialConfig refuses the rest
+    assert isinstance(config.decoder, LstmDecoder | GruDecoder)
+    words, width = len(vocabulary.words), config.decoder.embedding
+    table = embedding(words, config.encoder.embedding, generator)
+    decoder_table = table if width is None else embedding(words, width, generator)
+    encoder = SentenceEncoder(config.encoder, table, generator)
+    posterior = GaussianPosterior(encoder.features, config.latent.size, generator)
+    decoder = SentenceDecoder(config.decoder, config.latent.size, decoder_table, config.softmax, vocabulary, generator)
+    return VAE(encoder, posterior, decoder)
+
+
+def _build_image(config: ModelConfig, pixels: int, generator: Generator | None) -> VAE[Any]:
+    assert isinstance(config.encoder, MlpEncoder)  # TrialConfig refuses the rest
+    assert isinstance(config.decoder, MlpDecoder)
+    likelihood = config.likelihood or Bernoulli()
+    assert not isinstance(likelihood, Categorical)
+    encoder = ImageEncoder(config.encoder, pixels, generator)
+    posterior = GaussianPosterior(encoder.features, config.latent.size, generator)
+    decoder = ImageDecoder(config.decoder, config.latent.size, pixels, build_likelihood(likelihood), generator)
+    return VAE(encoder, posterior, decoder)

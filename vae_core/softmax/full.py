@@ -1,0 +1,108 @@
+"""The full softmax, and the exact negative log likelihood that the other members share.
+
+Shapes: N tokens, D features, V classes, C classes of one chunk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from vae_core.softmax.head import HeadSizes, SoftmaxHead
+
+FEWEST_COLUMNS = 128
+"""Narrower chunks would waste the matrix product; N x 128 is of the order of the hidden states themselves."""
+KEPT_LOGITS = 2**24
+"""Up to so many logits (64 MiB in float32) are kept for the backward; more are computed anew."""
+
+
+class FullHead(SoftmaxHead):
+    """Full softmax (Bridle 1990): log p(w | h) = h W_w + b_w - logsumexp_v(h W_v + b_v).
+
+    The bias starts at 0, the weight (unless tied) uniform in +-1/sqrt(D).
+    """
+
+    normalised = True
+    weight: nn.Parameter
+    """(V, D)"""
+    bias: nn.Parameter
+    """(V,)"""
+
+    def __init__(self, sizes: HeadSizes) -> None:
+        super().__init__()
+        shape = (sizes.vocabulary, sizes.features)
+        assert sizes.tied is None or sizes.tied.shape == shape, f"the shared table is {tuple(sizes.tied.shape)}, not {shape}"
+        self.weight = uniform_parameter(*shape, sizes.generator) if sizes.tied is None else sizes.tied
+        self.bias = nn.Parameter(torch.zeros(sizes.vocabulary))
+
+    def loss(self, hidden: Tensor, targets: Tensor, generator: Generator | None = None) -> Tensor:
+        return self.nll(hidden, targets)
+
+    def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        return linear_nll(hidden, self.weight, self.bias, targets)
+
+    def log_probs(self, hidden: Tensor) -> Tensor:
+        return nn.functional.linear(hidden, self.weight, self.bias).log_softmax(-1)
+
+
+def linear_nll(
+    hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, columns: int | None = None, keep: bool | None = None
+) -> Tensor:
+    """-log softmax(h W^T + b)[target] of each token, (N, D), (V, D), (V,), (N,) -> (N,); differentiable once.
+
+    Works through ``columns`` classes at a time, forward and backward, so that a chunk stays in the cache and N x V memory is
+    never needed: where the logits are too many to ``keep``, the backward computes them anew, a fourth matrix product.
+    None: chosen by device and size. Neither changes the value.
+    """
+    if columns is None:
+        entries = 2**18 if hidden.device.type == "cpu" else 2**24
+        columns = max(FEWEST_COLUMNS, entries // max(1, len(hidden)))
+    if keep is None:
+        keep = torch.is_grad_enabled() and len(hidden) * len(weight) <= KEPT_LOGITS
+    nll: Tensor = _LinearNll.apply(hidden, weight, bias, targets, columns, keep)  # type: ignore[no-untyped-call]  # torch's own
+    return nll
+
+
+def uniform_parameter(rows: int, features: int, generator: Generator | None) -> nn.Parameter:
+    """A weight (rows, features), uniform in +-1/sqrt(features)."""
+    bound = features**-0.5
+    return nn.Parameter(torch.empty(rows, features).uniform_(-bound, bound, generator=generator))
+
+
+class _LinearNll(torch.autograd.Function):
+    """With p = softmax(h W^T + b) and incoming g: dh = g (p W - W_t), dW = (g (p - 1_t))^T h, db = sum_n g (p - 1_t)."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, columns: int, keep: bool) -> Tensor:
+        target_logits = (hidden * weight.index_select(0, targets)).sum(1) + bias.index_select(0, targets)
+        normaliser = torch.full_like(target_logits, -torch.inf)
+        kept: list[Tensor] = []
+        for rows, offsets in zip(torch.split(weight, columns), torch.split(bias, columns), strict=True):
+            logits = torch.addmm(offsets, hidden, rows.T)
+            normaliser = torch.logaddexp(normaliser, logits.logsumexp(1))
+            if keep:
+                kept.append(logits)
+        ctx.save_for_backward(hidden, weight, bias, targets, normaliser, *kept)
+        ctx.columns = columns
+        return normaliser - target_logits
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+        hidden, weight, bias, targets, normaliser, *kept = ctx.saved_tensors
+        scale = grad.unsqueeze(1)
+        grad_hidden = weight.index_select(0, targets) * -scale
+        grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
+        chunks = zip(*(torch.split(tensor, ctx.columns) for tensor in (weight, bias, grad_weight, grad_bias)), strict=True)
+        for chunk, (rows, offsets, grad_rows, grad_offsets) in enumerate(chunks):
+            logits = kept[chunk] if kept else torch.addmm(offsets, hidden, rows.T)
+            scaled = torch.sub(logits, normaliser.unsqueeze(1)).exp_().mul_(scale)  # g p, (N, C)
+            grad_hidden.addmm_(scaled, rows)
+            torch.mm(scaled.T, hidden, out=grad_rows)
+            torch.sum(scaled, 0, out=grad_offsets)
+        grad_weight.index_add_(0, targets, hidden * scale, alpha=-1)
+        grad_bias.index_add_(0, targets, grad, alpha=-1)
+        return grad_hidden, grad_weight, grad_bias, None, None, None

@@ -1,0 +1,93 @@
+"""The sampled softmax.
+
+Shapes: N tokens, D features, V vocabulary size, S negative classes, shared by all tokens of the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from vae_core.softmax.config import SampledSoftmax
+from vae_core.softmax.full import FullHead
+from vae_core.softmax.head import HeadSizes
+from vae_core.softmax.proposals import PROPOSALS, draw_distinct, expected_tries, log_expected_count
+
+
+class Negatives(NamedTuple):
+    """The classes drawn for one step."""
+
+    ids: Tensor
+    """int64 (S,)"""
+    log_expected: Tensor
+    """log E[count] of each, (S,)"""
+    target_log_expected: Tensor
+    """log E[count] of each token's target, (N,)"""
+    distinct: bool
+    """Drawn without replacement: a negative that is the token's target (an accidental hit) is then masked."""
+
+
+class SampledHead(FullHead):
+    """Sampled softmax by importance sampling (Jean et al. 2015; Jozefowicz et al. 2016); scored by its full softmax.
+
+    loss = -log softmax over {target, S negatives} of logit - log E[count], E[count] = S q with replacement,
+    1 - (1 - q)^T after T tries without: at its optimum the logits are log p, whatever S, and the gradient comes to that of the
+    full softmax as S grows. Both hold without replacement only if accidental hits are masked, and with it only if they stay:
+    a target counts 1/E there, which vanishes as S grows, and it is the hits that make up its part of the normaliser.
+
+    The vectors of targets and negatives are gathered by one lookup, so that the logits cost N x S and not N x V. The gradient of
+    the weight is dense all the same: a step still fills V x D zeros, and the optimiser goes through them.
+
+    Raises:
+        ValueError: more samples are wanted without replacement than there are classes.
+    """
+
+    normalised = False
+
+    def __init__(self, config: SampledSoftmax, sizes: HeadSizes) -> None:
+        super().__init__(sizes)
+        if not config.replacement and config.samples > sizes.vocabulary:
+            raise ValueError(
+                f"model.softmax.samples: {config.samples} is too large for a vocabulary of {sizes.vocabulary} words; "
+                f"without replacement it must be {sizes.vocabulary} at most"
+            )
+        self.samples, self.replacement = config.samples, config.replacement
+        self.proposal = PROPOSALS[config.proposal](sizes.counts)
+        some_left_out = not config.replacement and config.samples < sizes.vocabulary
+        # An eighth above what is expected: one round of draws is then nearly always enough.
+        self._tries = expected_tries(self.proposal.log_q, config.samples) * 9 // 8 if some_left_out else config.samples
+
+    def loss(self, hidden: Tensor, targets: Tensor, generator: Generator | None = None) -> Tensor:
+        assert generator is not None, "the sampled softmax draws its negatives from an explicit generator"
+        return sampled_nll(hidden, self.weight, self.bias, targets, self.draw(targets, generator))
+
+    def draw(self, targets: Tensor, generator: Generator) -> Negatives:
+        """One step's negatives."""
+        log_q = self.proposal.log_q
+        if self.replacement:
+            ids, constant = self.proposal.draw(self.samples, generator), math.log(self.samples)
+            return Negatives(ids, log_q[ids] + constant, log_q[targets] + constant, distinct=False)
+        ids, tries = draw_distinct(self.proposal, self.samples, generator, self._tries)
+        if tries == 0:  # every class is there: each counts once, for certain
+            return Negatives(ids, torch.zeros_like(log_q), torch.zeros_like(log_q[targets]), distinct=True)
+        return Negatives(ids, log_expected_count(log_q[ids], tries), log_expected_count(log_q[targets], tries), distinct=True)
+
+
+def sampled_nll(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, negatives: Negatives) -> Tensor:
+    """Cross entropy of each token among its target and the negatives, (N, D), (V, D), (V,), (N,) -> (N,)."""
+    ids = torch.cat([targets, negatives.ids])
+    sizes = [len(targets), len(negatives.ids)]
+    target_rows, negative_rows = torch.split(weight.index_select(0, ids), sizes)
+    correction = torch.cat([negatives.target_log_expected, negatives.log_expected]).to(bias.dtype)
+    target_bias, negative_bias = torch.split(bias.index_select(0, ids) - correction, sizes)
+    target_logits = (hidden * target_rows).sum(1) + target_bias
+    logits = torch.addmm(negative_bias, hidden, negative_rows.T)
+    if negatives.distinct:
+        logits = logits.masked_fill_(targets.unsqueeze(1) == negatives.ids, -torch.inf)
+    # logsumexp by hand, with the target's logit apart: in place on the N x S, and with a gradient where all S are hits.
+    highest = torch.maximum(logits.detach().amax(1), target_logits.detach())
+    others = logits.sub_(highest.unsqueeze(1)).exp_().sum(1)
+    return torch.log(others + torch.exp(target_logits - highest)) + highest - target_logits

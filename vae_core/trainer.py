@@ -1,0 +1,252 @@
+"""Training as a generator of records: the loop belongs to the caller, and stopping is not iterating on."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from vae_core.config import TrialConfig
+from vae_core.evaluate import evaluate, importance_weighted
+from vae_core.model import Data, build_model
+from vae_core.objectives import build_objective
+from vae_core.optimizers import build_optimizer
+from vae_core.seeding import Streams, derive_seed, make_generator
+
+EVALUATION_BATCH = 128
+"""Examples scored at a time; scores do not depend on it."""
+_CHECK_EVERY = 50
+"""Steps between looks at the losses: each look waits for the device."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one epoch, or the end, has to say; plain values."""
+
+    epoch: int
+    """From 1."""
+    step: int
+    """Optimiser steps so far."""
+    metrics: dict[str, float]
+    """By the names of ``vae_core.metrics``."""
+    annealed: bool
+    """Whether annealing has ended; only then is the epoch a candidate."""
+    improved: bool
+    """Whether it is the best candidate so far."""
+    final: bool = False
+    """Whether it is the last: best/* and test/* of the selected weights."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Self:
+        return cls(**plain)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended."""
+
+    state: Literal["COMPLETE", "FAILED"]
+    reason: str
+    """"epochs" (all trained), "patience", or what failed."""
+
+
+class Trainer:
+    """Trains and scores one trial.
+
+    Each epoch is validated exactly at beta 1; the lowest val/neg_elbo from annealing's end on is selected. After the last
+    epoch the model holds the selected weights.
+
+    Args:
+        config: the trial.
+        data: its data, loaded; never written to.
+        device: "cpu", "cuda", "cuda:1", ...
+    """
+
+    def __init__(self, config: TrialConfig, data: Data, device: torch.device | str = "cpu") -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.model = build_model(config, data, make_generator(config.seed, "init")).to(self.device)
+        self.step = 0
+        self.history: list[Record] = []
+        """The records of the epochs so far, without the final one."""
+        self.outcome: Outcome | None = None
+        """None until training has ended."""
+        self.steps_per_epoch = math.ceil(len(data.splits["train"]) / config.training.batch_size)
+        self.total_steps = config.training.epochs * self.steps_per_epoch
+        self._data = data
+        self._streams = Streams.create(config.seed, self.device)
+        self._objective = build_objective(config.objective)
+        self._optimizer = build_optimizer(config.optimizer, self.model.parameters())
+        self._best_weights: dict[str, Tensor] = {}
+        self.annealing_end = self._objective.annealing_end(self.total_steps)
+        """The first step from which on epochs are candidates."""
+
+    def run(self) -> Iterator[Record]:
+        """One record an epoch, then the final one; goes on from where training stands.
+
+        A loss or a validation that is not finite ends it early: no further record, and ``outcome`` says why.
+        """
+        while self.outcome is None:
+            if (reason := self._reason_to_end()) is not None:
+                yield from self._finish(reason)
+                return
+            record = self._epoch(len(self.history) + 1)
+            if record is not None:
+                self.history.append(record)
+                yield record
+
+    def best_metrics(self) -> dict[str, float]:
+        """best/epoch and best/val/* of the selected epoch; empty before there is a candidate."""
+        best = self._best()
+        if best is None:
+            return {}
+        values = {f"best/{name}": value for name, value in best.metrics.items() if name.startswith("val/")}
+        return {"best/epoch": float(best.epoch), **values}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of training depends on, as an independent copy: tensors and plain values only."""
+        state = {
+            "config": self.config.fingerprint(),
+            "data": self._data.fingerprint,
+            "model": self._weights(),
+            "best_weights": self._best_weights,
+            "optimizer": self._optimizer.state_dict(),
+            "streams": self._streams.state_dict(),
+            "step": self.step,
+            "history": [record.to_dict() for record in self.history],
+            "outcome": None if self.outcome is None else asdict(self.outcome),
+        }
+        return copy.deepcopy(state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts training to where the state was taken; what follows is bitwise the same on a CPU.
+
+        Raises:
+            ValueError: the state is of another config or other data.
+        """
+        for name, own in (("config", self.config.fingerprint()), ("data", self._data.fingerprint)):
+            if state[name] != own:
+                raise ValueError(f"this state belongs to another trial: its {name} fingerprint is {state[name]}, not {own}")
+        state = copy.deepcopy(state)
+        self._put_weights(state["model"])
+        self._best_weights = {name: weight.to(self.device) for name, weight in state["best_weights"].items()}
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._streams.load_state_dict(state["streams"])
+        self.step = state["step"]
+        self.history = [Record.from_dict(plain) for plain in state["history"]]
+        self.outcome = None if state["outcome"] is None else Outcome(**state["outcome"])
+
+    def _epoch(self, epoch: int) -> Record | None:
+        """Trains and validates one epoch; None where something was not finite, with the outcome set."""
+        trained = self._train()
+        if trained is None:
+            return None
+        scores = evaluate(self.model, self._data, "valid", EVALUATION_BATCH, derive_seed(self.config.seed, "validation"))
+        if not math.isfinite(scores["neg_elbo"]):
+            self._fail(scores["neg_elbo"], f"val/neg_elbo at epoch {epoch}")
+            return None
+        annealed = self.step >= self.annealing_end
+        best = self._best()
+        improved = annealed and (best is None or scores["neg_elbo"] < best.metrics["val/neg_elbo"])
+        if improved:
+            self._best_weights = {name: weight.clone() for name, weight in self._weights().items()}
+        metrics = trained | {f"val/{name}": value for name, value in scores.items()}
+        return Record(epoch, self.step, metrics, annealed, improved)
+
+    def _train(self) -> dict[str, float] | None:
+        """One pass over the training split."""
+        started_s = time.perf_counter()
+        plan = self._data.plan("train", self.config.training.batch_size, self._streams.shuffle)
+        assert len(plan) == self.steps_per_epoch, "schedules count on it"
+        first = self.step
+        sizes, tokens, weight = torch.zeros(len(plan), dtype=torch.float64), 0, 0.0
+        terms = torch.zeros(len(plan), 3, dtype=torch.float64, device=self.device)
+        for place, index in enumerate(plan):
+            batch: Any = self._data.batch("train", index, self._streams.binarise).to(self.device)
+            weight = self._objective.weight(self.step, self.total_steps)
+            terms[place] = self._step(batch, weight)
+            sizes[place] = batch.size
+            tokens += getattr(batch, "tokens", 0)
+            if (place + 1) % _CHECK_EVERY == 0 or place + 1 == len(plan):
+                finite = terms[: place + 1, 0].isfinite()
+                if not finite.all():
+                    bad = int((~finite).nonzero()[0, 0])
+                    self._fail(terms[bad, 0].item(), f"loss at step {first + bad + 1}")
+                    return None
+        loss, distortion, rate = (terms.cpu() * (sizes / sizes.sum()).unsqueeze(1)).sum(0).tolist()
+        seconds = time.perf_counter() - started_s
+        metrics = {
+            "train/loss": loss,
+            "train/distortion": distortion,
+            "train/rate": rate,
+            "train/beta": weight,
+            "train/lr": self._optimizer.param_groups[0]["lr"],
+            "train/step": float(self.step),
+            "train/examples_per_s": sizes.sum().item() / seconds,
+        }
+        if tokens:
+            metrics["train/tokens_per_s"] = tokens / seconds
+        return metrics
+
+    def _step(self, batch: Any, weight: float) -> Tensor:
+        """One optimiser step; loss, distortion and rate of the batch before it, (3,)."""
+        terms = self._objective.terms(self.model, batch, weight, self._streams)
+        self._optimizer.zero_grad(set_to_none=True)
+        terms.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        if self.config.training.clip_norm is not None:
+            clip_grad_norm_(self.model.parameters(), self.config.training.clip_norm)
+        self._optimizer.step()
+        self.step += 1
+        return torch.stack((terms.loss, terms.distortion, terms.rate)).detach()
+
+    def _finish(self, reason: str) -> Iterator[Record]:
+        """Scores the selected weights on the test split."""
+        self._put_weights(self._best_weights)
+        config, seed = self.config.evaluation, derive_seed(self.config.seed, "test")
+        scores = evaluate(self.model, self._data, "test", EVALUATION_BATCH, seed)
+        if not math.isfinite(scores["neg_elbo"]):
+            self._fail(scores["neg_elbo"], "test/neg_elbo")
+            return
+        bound = importance_weighted(
+            self.model, self._data, "test", samples=config.importance_samples, examples=config.importance_examples, seed=seed
+        )
+        metrics = self.best_metrics() | {f"test/{name}": value for name, value in scores.items()}
+        metrics |= {"test/iw_nll": bound.nll, "test/iw_nll_se": bound.se}
+        if bound.perplexity is not None:
+            metrics["test/iw_perplexity"] = bound.perplexity
+        self.outcome = Outcome("COMPLETE", reason)
+        yield Record(len(self.history), self.step, metrics, annealed=True, improved=False, final=True)
+
+    def _reason_to_end(self) -> str | None:
+        training, best = self.config.training, self._best()
+        if len(self.history) >= training.epochs:
+            return "epochs"
+        if training.patience is not None and best is not None and len(self.history) - best.epoch >= training.patience:
+            return "patience"
+        return None
+
+    def _best(self) -> Record | None:
+        return next((record for record in reversed(self.history) if record.improved), None)
+
+    def _fail(self, value: float, what: str) -> None:
+        self.outcome = Outcome("FAILED", f"{'NaN' if math.isnan(value) else 'infinite'} {what}")
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers, shared ones once; not copied."""
+        return {name: parameter.detach() for name, parameter in self.model.named_parameters()} | dict(self.model.named_buffers())
+
+    def _put_weights(self, weights: dict[str, Tensor]) -> None:
+        own = self._weights()
+        assert own.keys() == weights.keys(), f"weights of another model: {sorted(own.keys() ^ weights.keys())}"
+        for name, weight in own.items():
+            weight.copy_(weights[name])
