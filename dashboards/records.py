@@ -42,7 +42,7 @@ _TRIAL_TYPES = {
     "trial": "int64",
     "state": "str",
     "reason": "str",
-    "seed": "int64",
+    "seed": "Int64",
     "duration_s": "float64",
     "epochs": "int64",
 }
@@ -76,7 +76,8 @@ def load_sweeps(*, home: str | Path | None = None, tracking_uri: str | None = No
 def load_trials(sweep: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.DataFrame:
     """A row a trial of the sweep, by number.
 
-    Columns: ``run_id, trial, state, reason, seed, duration_s`` (NaN until it ended), ``epochs`` (done); a column a searched
+    Columns: ``run_id, trial, state, reason, seed`` (missing where a trial failed before it had a config), ``duration_s`` (NaN
+    until it ended), ``epochs`` (done); a column a searched
     parameter under its dotted name (missing where a conditional one is not active, or its value is null; a list stays JSON);
     a column a metric under its name, the last value of each: ``best/``, ``test/``, ``val/``, ``train/``; and what
     comparability rests on: fingerprints, commit, threads, torch, planned epochs, importance samples.
@@ -93,6 +94,8 @@ def load_trials(sweep: str, *, home: str | Path | None = None, tracking_uri: str
     for point in steps:
         epochs[point.run_id] = max(point.epoch, epochs.get(point.run_id, 0))
     frame = _frame([_trial_row(run, epochs.get(run.info.run_id, 0)) for run in runs], _TRIAL_TYPES)
+    if frame["seed"].notna().all():
+        frame["seed"] = frame["seed"].astype("int64")
     searched = [name for name in _searched(parent) if name not in frame]
     provenance = [name for name in _PROVENANCE_PARAMETERS if name not in searched]
     columns: dict[str, pd.Series[Any]] = {name: _parameter(runs, name) for name in searched}
@@ -187,7 +190,7 @@ def _trial_row(run: Run, epochs: int) -> dict[str, Any]:
         "trial": _number(run),
         "state": state,
         "reason": run.data.tags.get("trial.reason", ""),
-        "seed": int(_tag(run, "seed")),
+        "seed": int(run.data.tags["seed"]) if "seed" in run.data.tags else None,
         "duration_s": _duration(run, state),
         "epochs": epochs,
     }

@@ -80,10 +80,10 @@ def _with_run_cap(tree: dict[str, Any], parameters: dict[str, AnyParameter]) -> 
 def _fault(source: Source, problem: Problem) -> Fault:
     """A fault of the file's form."""
     path, nearest = problem.path, problem.nearest
-    if problem.kind == "extra_forbidden" and len(path) == 1 and nearest is None:
+    if problem.kind == "extra_forbidden" and len(path) == 1:  # perhaps a part of the trial
         name = str(path[0])
-        full = name if name in TrialConfig.model_fields else _inside_trial(name)
-        nearest = f"trial.{full}" if full else None
+        inside = next((full for full in dotted_names(TrialConfig) if full == name or full.endswith(f".{name}")), None)
+        nearest = f"trial.{inside}" if inside and (nearest is None or inside == name) else nearest
     if problem.kind == MISFIT:  # the sentence names the key that it is about
         node = source.at(path)
         key = next((word for word in problem.message.split() if isinstance(node, dict) and word in node), None)
@@ -91,10 +91,6 @@ def _fault(source: Source, problem: Problem) -> Fault:
     if path == ("run_cap",) and problem.kind == "missing":
         return source.fault(path, "missing, and required: how many trials at most (only a grid ends by itself)")
     return source.fault(path, problem.message, nearest=nearest, key=problem.kind == "extra_forbidden")
-
-
-def _inside_trial(name: str) -> str | None:
-    return next((full for full in dotted_names(TrialConfig) if full == name or full.endswith(f".{name}")), None)
 
 
 def _continuous(source: Source, parameters: dict[str, AnyParameter]) -> list[Fault]:

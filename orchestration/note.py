@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import quote
 
 TOP = 10
+_MODE = "workflowType=machine_learning"
+"""Without it the UI opens on traces of language models."""
 _EXPERIMENT = "{{experiment}}"
 _MARK = re.compile(r"\{\{(experiment|trial:(\d+))\}\}")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "{": "&#123;", "}": "&#125;"}
@@ -69,7 +71,7 @@ def fill_in(markdown: str, experiment: str, runs: Mapping[int, str]) -> str:
         if mark[2] is None:
             return experiment
         run = runs.get(int(mark[2]))
-        return f"#/experiments/{experiment}/runs" + (f"/{run}" if run else "")
+        return f"#/experiments/{experiment}/runs" + (f"/{run}" if run else "") + f"?{_MODE}"
 
     return _MARK.sub(link, markdown)
 
@@ -77,15 +79,16 @@ def fill_in(markdown: str, experiment: str, runs: Mapping[int, str]) -> str:
 def trials_link(experiment: str, sweep: str, metric: str, goal: str, base: str = "") -> str:
     """The UI's page of a sweep's trials, best first; relative where ``base``, the UI's address, is empty.
 
-    Without ``workflowType`` the UI shows traces of language models, and without the filter it hides nested runs.
+    Without the filter the UI hides nested runs.
     """
     query = {
-        "workflowType": "machine_learning",
         "searchFilter": f"tags.kind = 'trial' and tags.sweep = {quoted(sweep)}",
         "orderByKey": f"metrics.`{metric}`",
         "orderByAsc": "true" if goal == "minimize" else "false",
     }
-    return f"{base}#/experiments/{experiment}/runs?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
+    return f"{base}#/experiments/{experiment}/runs?{_MODE}" + "".join(
+        f"&{key}={quote(value, safe='')}" for key, value in query.items()
+    )
 
 
 def quoted(value: str) -> str:
@@ -120,11 +123,11 @@ def _leaderboard(rows: Sequence[NoteRow], column: str, goal: str, top: int) -> l
     shown = ranked[:top]
     names = sorted({name for _, row in shown for name in row.parameters})
     header = ["", "trial", column, *short_names(names), "epochs", "time"]
-    lines = [_line(map(escape, header)), _line("---" for _ in header)]
+    lines = [_spaced(map(escape, header)), _line("---" for _ in header)]
     for rank, (value, row) in enumerate(shown, start=1):
         cells = [escape(_shown(row.parameters[name])) if name in row.parameters else "–" for name in names]
         link = f"[{row.trial:03d}]({{{{trial:{row.trial}}}}})"
-        lines.append(_line([str(rank), link, f"{value:.6g}", *cells, str(row.epochs), _time(row.duration_s)]))
+        lines.append(_spaced([str(rank), link, f"{value:.6g}", *cells, str(row.epochs), _time(row.duration_s)]))
     return lines
 
 
@@ -143,6 +146,10 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+def _spaced(cells: Iterable[str]) -> str:
+    return _line(f"{cell}&emsp;" for cell in cells)  # the UI draws tables without any space between columns
 
 
 def _shown(value: Any) -> str:

@@ -140,9 +140,7 @@ class Records:
         if experiment is None:
             database = self._uri.split(":")[0].split("+")[0] in ("sqlite", "postgresql", "mysql", "mssql")
             location = str(self._artifact_root.absolute()) if database else None
-            # The UI opens on runs and charts, not on traces of language models.
-            tags = {"mlflow.experimentKind": "custom_model_development"}
-            return str(self._store.create_experiment(EXPERIMENT, artifact_location=location, tags=tags))
+            return str(self._store.create_experiment(EXPERIMENT, artifact_location=location))
         if experiment.lifecycle_stage == "deleted":
             self._store.restore_experiment(experiment.experiment_id)
         return str(experiment.experiment_id)

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import SafeRepresenter
 
 from orchestration import data_files
 from orchestration.checks import check, check_data
@@ -81,6 +82,7 @@ def spec_text(spec: SweepSpec) -> str:
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # the order of the file is kept
     yaml.allow_unicode = True
+    yaml.Representer = _Representer
     yaml.width = 120
     stream = io.StringIO()
     yaml.dump(plain, stream)
@@ -104,6 +106,17 @@ def _load(source: Source, directory: FilePath, overrides: Sequence[str], name: s
     if spec is None or faults:
         raise SweepFileError(faults)
     return spec
+
+
+class _Representer(SafeRepresenter):
+    """Puts into double quotes what YAML would read as the end of a line: elsewhere it comes back as a space."""
+
+    def represent_str(self, data: str) -> Any:
+        style = '"' if any(char in data for char in "\r\x85\u2028\u2029") else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Representer.add_representer(str, _Representer.represent_str)
 
 
 def _without_null(parameter: dict[str, Any]) -> dict[str, Any]:

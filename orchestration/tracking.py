@@ -10,22 +10,16 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestration.messages import TrialState
-from orchestration.note import NoteRow, sweep_note
 from orchestration.records import Records, as_text, is_outage, quiet_mlflow
-from orchestration.spool import SPOOL_FILE, Line, Spool, SpoolBusy
+from orchestration.spool import Line, Spool, SpoolBusy
 
-if TYPE_CHECKING:
-    from dashboards.home import Home
-    from orchestration.driver import TrialView
-    from orchestration.spec import SweepSpec
-
-__all__ = ["SpoolBusy", "SweepHeader", "Tracker", "open_tracker", "quiet_mlflow", "replay_spool"]
+__all__ = ["SpoolBusy", "SweepHeader", "Tracker", "quiet_mlflow", "replay_spool"]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
 
 
@@ -119,24 +113,6 @@ class Tracker:
         """The sweep has ended: FINISHED, INTERRUPTED or FAILED."""
         self._say("closed", state=state)
 
-    def standing(self, state: str, trials: Iterable[TrialView], total: int | None = None) -> None:
-        """Renews the note: the question, how the sweep stands, the best trials, links.
-
-        Args:
-            total: how many trials there will be, if that is known.
-        """
-        rows = [
-            NoteRow(view.number, view.state, view.value, view.assignment, epochs=view.epoch, duration_s=view.duration_s)
-            for view in trials
-        ]
-        sweep = self._sweep
-        self.note(sweep_note(sweep.name, sweep.question, state, sweep.metric_name, sweep.goal, total, rows))
-
-    def sweep_ended(self, state: str, trials: Iterable[TrialView]) -> None:
-        """The last note, and the end of the sweep's run."""
-        self.standing(state, trials)
-        self.closed(state)
-
     def close(self, timeout: float = 30.0) -> int:
         """Sends what is left for at most so many seconds; returns how many entries stay in the spool.
 
@@ -170,29 +146,6 @@ class Tracker:
 
     def _say_of(self, number: int, op: str, at: int | None = None, **details: Any) -> None:
         self._say(op, at, trial=number, seed=self._seeds.get(number), **details)
-
-
-def open_tracker(spec: SweepSpec, text: str, home: Home) -> Tracker:
-    """An open tracker for one sweep, whose spool lies in the sweep's directory.
-
-    Raises:
-        SpoolBusy: the sweep is running in another process.
-    """
-    from orchestration.search_space import SearchSpace
-
-    header = SweepHeader(
-        name=spec.name,
-        question=spec.question,
-        metric_name=spec.metric.name,
-        goal=spec.metric.goal,
-        method=spec.method,
-        run_cap=spec.run_cap,
-        parameters=SearchSpace(spec.parameters).names,
-        source=text,
-    )
-    tracker = Tracker(home.tracking_uri, home.artifact_root, home.sweep_dir(spec.name) / SPOOL_FILE, header)
-    tracker.open()
-    return tracker
 
 
 def replay_spool(uri: str, artifact_root: Path, spool_path: Path, timeout: float = 30.0) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import os
 import signal
@@ -63,12 +64,11 @@ def serve(
         raise UiError(f"there is nothing to show: {database} does not exist; run a sweep first, or name its home with --home")
     if not _is_loopback(host):
         say(f"listening on {host}: MLflow asks nobody for a password, so whoever reaches this port can read and change records")
-    with _interrupted_by_sigterm(), running_server(where, host, port, say) as server:
+    with contextlib.suppress(KeyboardInterrupt), _interrupted_by_sigterm(), running_server(where, host, port, say) as server:
         _print_links(server.url, where.tracking_uri, say)
         say("Ctrl-C ends it")
-        with contextlib.suppress(KeyboardInterrupt):
-            server.wait()
-            raise UiError(f"the MLflow server ended by itself:\n{server.last_words()}")
+        server.wait()
+        raise UiError(f"the MLflow server ended by itself:\n{server.last_words()}")
 
 
 @contextlib.contextmanager
@@ -140,12 +140,20 @@ class Server:
         return "\n".join(Path(self.log.name).read_text(errors="replace").splitlines()[-15:])
 
     def stop(self) -> None:
-        """Ends every process of the group, at once if they do not end in good order."""
-        for signal_number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal_number)
+        """Ends every process of the group; at once if they do not end in good order, or at a second Ctrl-C."""
+        self._signal(signal.SIGTERM)
+        try:
             if self._gone(_STOP_S):
                 return
+        except KeyboardInterrupt:
+            self._signal(signal.SIGKILL)
+            raise
+        self._signal(signal.SIGKILL)
+        self._gone(_STOP_S)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
     def _gone(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
@@ -201,12 +209,11 @@ def free_port(host: str, port: int | None) -> int:
 
 
 def _is_free(host: str, port: int) -> bool:
-    """
+    """Whether the port can be listened on.
+
     Raises:
         UiError: ``host`` is no address of this machine.
     """
-    import errno
-
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -257,3 +264,4 @@ def _print_links(base: str, tracking_uri: str, say: Callable[[str], None]) -> No
         say("no sweep is recorded yet")
     for link in links:
         say(f"  {link.sweep}: {link.url}")
+        say(f"    charts: {link.url}&compareRunsMode=CHART")

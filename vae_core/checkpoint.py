@@ -52,7 +52,7 @@ def load_state(directory: Path) -> dict[str, Any] | None:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises whatever it trips over in a damaged file
-            faults.append(f"{path}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            faults.append(f"{path}: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
             continue
         if faults:
             logging.getLogger(__name__).warning("going on from the state before: %s", faults[0])
@@ -125,9 +125,13 @@ def _write_json(path: Path, plain: Any) -> None:
 
 def _write_temporary(path: Path, write: Callable[[Path], object]) -> Path:
     """Writes beside ``path`` and waits until it is on the disk; the caller renames, which is all or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    write(temporary)
-    _flush(temporary)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        write(temporary)
+        _flush(temporary)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return temporary
 
 

@@ -105,7 +105,7 @@ class Cyclical(Schedule):
 
 
 def _whole_steps(span: float) -> int:
-    """The first step at or after ``span``; 0.1 x 30 = 3.0000000000000004 is 3 steps."""
+    """The first step at or after ``span``; 0.07 x 100 = 7.000000000000001 is 7 steps."""
     return math.ceil(span * (1 - 1e-12))
 
 

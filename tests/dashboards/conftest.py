@@ -62,6 +62,7 @@ class Writer:
         state: str = "COMPLETE",
         reason: str = "",
         tags: dict[str, str] | None = None,
+        without: tuple[str, ...] = (),
     ) -> str:
         """The run id of a new trial: one batch an epoch (``train/step`` is 100 an epoch), and one at the end."""
         from mlflow.entities import Param
@@ -80,6 +81,7 @@ class Writer:
             "torch": "2.13.0",
         }
         described |= ({"trial.reason": reason} if reason else {}) | (tags or {})
+        described = {name: value for name, value in described.items() if name not in without}
         run_id = self.client.create_run(self.experiment(), start_time=self.started, tags=described).info.run_id
         flat = {"training.epochs": "3", "evaluation.importance_samples": "50", "evaluation.importance_examples": "500"} | params
         self.client.log_batch(run_id, params=[Param(key, value) for key, value in flat.items()])

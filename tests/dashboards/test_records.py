@@ -95,6 +95,17 @@ def test_a_searched_seed_is_the_seed_column(writer: Writer) -> None:
     assert trials.columns.is_unique
 
 
+def test_a_trial_that_failed_before_it_had_a_config_has_no_seed(writer: Writer) -> None:
+    parent = writer.sweep("s", ["a"])
+    writer.trial(parent, 0, {"a": "1"})
+    assert load_trials("s", home=writer.home)["seed"].dtype == "int64"
+    writer.trial(parent, 1, {}, state="FAILED", without=("seed", "data.fingerprint", "config.fingerprint"))
+    trials = load_trials("s", home=writer.home)
+    assert list(trials["seed"].isna()) == [False, True]
+    assert list(trials["seed"].dropna()) == [0]
+    assert list(trials["data.fingerprint"].isna()) == [False, True]
+
+
 def test_nan_and_infinity_survive(writer: Writer) -> None:
     parent = writer.sweep("s", ["a"])
     values = {"val/x": math.inf, "val/y": -math.inf, "val/z": math.nan}

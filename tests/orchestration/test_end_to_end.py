@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,7 +16,6 @@ import pytest
 
 from dashboards import load_curves, load_sweeps, load_trials
 from orchestration import load_sweep, run_sweep
-from orchestration.study import open_storage
 
 TIMES = ["duration_s", "run_id", "train/examples_per_s", "train/tokens_per_s"]
 
@@ -130,7 +131,7 @@ def test_interrupted_and_resumed(tiny: Path, tmp_path: Path, launcher: list[str]
     home = tmp_path / "home"
     command = [sys.executable, "-m", "orchestration", "run", str(tiny), "--home", str(home), *launcher]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-    wait_for_epochs(home, 35)
+    wait_for_epochs(process, home, 35)
     os.kill(process.pid, blow)
     output, _ = process.communicate(timeout=120)
     if blow == signal.SIGINT:
@@ -151,18 +152,17 @@ def test_interrupted_and_resumed(tiny: Path, tmp_path: Path, launcher: list[str]
     assert not curves.duplicated(["trial", "metric", "epoch"]).any()
 
 
-def wait_for_epochs(home: Path, epochs: int, seconds: float = 120.0) -> None:
-    import optuna
-
+def wait_for_epochs(process: subprocess.Popen[str], home: Path, epochs: int, seconds: float = 120.0) -> None:
+    """Waits until the study has heard so many epochs; looks at the database without touching it."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        time.sleep(0.2)
-        if not (home / "optuna.db").exists():
-            continue
+    while time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.1)
         try:
-            study = optuna.load_study(study_name="tiny", storage=open_storage(f"sqlite:///{home / 'optuna.db'}"))
-        except Exception:  # the database is being made
+            with contextlib.closing(sqlite3.connect(f"file:{home / 'optuna.db'}?mode=ro", uri=True)) as database:
+                heard = database.execute("SELECT count(*) FROM trial_intermediate_values").fetchone()[0]
+        except sqlite3.OperationalError:  # it is being made
             continue
-        if sum(len(trial.intermediate_values) for trial in study.get_trials(deepcopy=False)) >= epochs:
+        if heard >= epochs:
             return
-    raise AssertionError(f"no {epochs} epochs within {seconds} s")
+    process.kill()
+    raise AssertionError(f"no {epochs} epochs within {seconds} s: {process.communicate()[0]}")

@@ -13,7 +13,11 @@ from orchestration.note import NoteRow, escape, fill_in, quoted, short_names, sw
 
 
 def board(markdown: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines() if line.startswith("|")]
+    return [
+        [cell.replace("&emsp;", "").strip() for cell in line.strip("|").split("|")]
+        for line in markdown.splitlines()
+        if line.startswith("|")
+    ]
 
 
 def note(rows: list[NoteRow], goal: str = "minimize", question: str = "Why?") -> str:
@@ -91,8 +95,8 @@ def test_a_name_that_no_filter_can_hold_is_refused() -> None:
 def test_marks_become_ids() -> None:
     rows = [NoteRow(3, "COMPLETE", 1.0), NoteRow(4, "COMPLETE", 2.0)]
     filled = fill_in(note(rows), "9", {3: "abc"})
-    assert "[003](#/experiments/9/runs/abc)" in filled
-    assert "[004](#/experiments/9/runs)" in filled
+    assert "[003](#/experiments/9/runs/abc?workflowType=machine_learning)" in filled
+    assert "[004](#/experiments/9/runs?workflowType=machine_learning)" in filled
     assert "#/experiments/9/runs?workflowType" in filled
     assert "{{" not in filled
 

@@ -113,7 +113,7 @@ def test_a_collapsed_trial_is_infeasible_and_not_failed(tiny: Path, url: str) ->
 def test_a_grid_is_walked_once(tiny: Path, url: str) -> None:
     spec = load_sweep(
         tiny,
-        ["method=grid", "run_cap=50", "parameters={objective.beta: {values: [0.1, 0.5]}, training.epochs: {values: [1, 2, 3]}}"],
+        ["method=grid", "run_cap=50", "parameters={objective.beta: {values: [0.1, 0.5]}, seed: {values: [1, 2, 3]}}"],
     )
     points = [assignment for _, assignment in run_all(make(spec, url))]
     assert len(points) == 6

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from orchestration.driver import TrialView
 from orchestration.messages import TrialState
+from orchestration.note import NoteRow, sweep_note
 from orchestration.records import MAX_PARAM, MAX_TAG, Records, quiet_mlflow
 from orchestration.spool import pending_lines, rejected_path
 from orchestration.tracking import SweepHeader, Tracker, replay_spool
@@ -74,7 +74,7 @@ def at(epoch: int) -> int:
 
 def train(tracker: Tracker, number: int, epochs: range) -> None:
     for epoch in epochs:
-        tracker.epoch(number, epoch, {name: epoch + 0.1 * number for name in METRICS}, at(epoch))
+        tracker.epoch(number, epoch, dict.fromkeys(METRICS, epoch + 0.1 * number), at(epoch))
 
 
 def client(store: Path, uri: str | None = None) -> Any:
@@ -160,8 +160,9 @@ def test_the_sweeps_run(store: Path) -> None:
     tracker = opened(store, "parent")
     start(tracker, 4)
     tracker.trial_ended(4, "COMPLETE", "", None)
-    view = TrialView(4, {"objective.beta": 0.5}, epochs=10, state="COMPLETE", epoch=10, value=1.25)
-    tracker.sweep_ended("FINISHED", [view])
+    row = NoteRow(4, "COMPLETE", 1.25, {"objective.beta": 0.5}, epochs=10)
+    tracker.note(sweep_note("parent", "Why?", "FINISHED", "val/neg_elbo", "minimize", 1, [row]))
+    tracker.closed("FINISHED")
     assert tracker.close() == 0
     (parent,) = runs(store, "parent", "sweep")
     (run,) = runs(store, "parent")
@@ -177,7 +178,8 @@ def test_the_sweeps_run(store: Path) -> None:
     assert (tags["method"], tags["run_cap"], tags["parameters"]) == ("tpe", "12", '["objective.beta"]')
     assert (Path(parent.info.artifact_uri.removeprefix("file://")) / "sweep.yaml").read_text() == "name: parent\n"
     note = tags["mlflow.note.content"]
-    assert f"(#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}) | 1.25 | 0.5 |" in note
+    assert f"(#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?workflowType=machine_learning)" in note
+    assert "| 1.25&emsp; | 0.5&emsp; |" in note
 
 
 @pytest.mark.parametrize(
@@ -334,7 +336,8 @@ def test_a_lost_answer_doubles_no_run(store: Path, monkeypatch: pytest.MonkeyPat
     """The store makes the run, but the word of it does not arrive."""
     from mlflow import MlflowClient
 
-    real, lost = MlflowClient.create_run, []
+    real = MlflowClient.create_run
+    lost: list[Any] = []
 
     def create_run(self: MlflowClient, *args: Any, **kwargs: Any) -> Any:
         run = real(self, *args, **kwargs)
@@ -483,7 +486,7 @@ def test_mlflow_is_told_to_be_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_hundred_trials_in_a_minute_without_keeping_the_caller(store: Path) -> None:
+def test_a_hundred_trials_do_not_keep_the_caller(store: Path) -> None:
     tracker = opened(store, "hundred")
     until(lambda: tracker.pending == 0)
     started, longest = time.monotonic(), 0.0
@@ -494,8 +497,8 @@ def test_a_hundred_trials_in_a_minute_without_keeping_the_caller(store: Path) ->
         tracker.trial_ended(number, "COMPLETE", "", None)
         longest = max(longest, (time.monotonic() - before) / 22)
     assert longest < 0.05  # a call; what it costs is a line in a file and its share of the interpreter
-    assert tracker.close(timeout=60.0) == 0
-    assert time.monotonic() - started < 60.0
+    assert tracker.close(timeout=120.0) == 0
+    assert time.monotonic() - started < 120.0  # 15 s on an idle disk; a search for each trial would take longer than this
     assert len(runs(store, "hundred")) == 100
 
 

@@ -68,7 +68,7 @@ def test_small_aliases_are_copied() -> None:
 
 BAD = {
     "tab": ("a:\n\tb: 1\n", 2, 1, "a tab stands where only spaces may"),
-    "open list": ("a: [1\n", 1, 4, "not YAML"),
+    "open list": ("a: [1\n", 2, 1, "not YAML"),
     "two colons": ("a: b: c\n", 1, 5, "mapping values are not allowed"),
     "wrong indentation": ("a:\n  b: 1\n c: 2\n", 3, 2, "not YAML"),
     "control character": ("a: b\nc: \x01\n", 2, 4, "U+0001"),
@@ -146,7 +146,8 @@ def test_files_that_cannot_be_read_are_told_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "line", "column"), [(b"a: 1\nb: \xff\n", 2, 4), ("a: 1".encode("utf-16"), 1, 1), ("é: é\nü: ".encode() + b"\xe9\n", 2, 4)]
+    ("raw", "line", "column"),
+    [(b"a: 1\nb: \xff\n", 2, 4), ("a: 1".encode("utf-16"), 1, 1), ("é: é\nü: ".encode() + b"\xe9\n", 2, 4)],
 )
 def test_bytes_that_are_not_utf_8_are_placed(tmp_path: Path, raw: bytes, line: int, column: int) -> None:
     (tmp_path / "b.yaml").write_bytes(raw)

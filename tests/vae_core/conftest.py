@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import torch
 
 from vae_core.config import TrialConfig
 from vae_core.data.images import ImageData
@@ -44,6 +45,15 @@ EVERY_DROPOUT: dict[str, Any] = {
 }
 
 MakeConfig = Callable[..., TrialConfig]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """What is claimed bitwise is claimed for one thread, as trials are trained; and two stall on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

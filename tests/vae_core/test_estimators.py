@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -78,7 +79,7 @@ def test_the_bound_falls_with_k_and_converges_from_above(model: LinearGaussian):
         return means.mean().item(), means.std().item() / 60**0.5
 
     results = [excess(samples) for samples in (1, 5, 25, 400)]
-    for (looser, error), (tighter, other_error) in zip(results, results[1:], strict=False):
+    for (looser, error), (tighter, other_error) in pairwise(results):
         assert looser - tighter > 3 * math.hypot(error, other_error)
     last, error = results[-1]
     assert -3 * error < last < 0.02

@@ -72,8 +72,10 @@ def _within_limits(place: str, found: Ragged, config: TextConfig) -> Ragged:
         if not len(lengths):
             raise DataError(f"{place}: no sentence found: give a file with more text")
         cure = "lower data.min_length" if lengths.max() < config.min_length else "raise data.max_length, or cut: data.long: cut"
+        if getattr(config, "unit", None) == "line":
+            cure += "; data.unit: sentence splits paragraphs"
         raise DataError(
             f"{place}: none of {len(lengths)} sentences has {config.min_length} to {config.max_length} words"
-            f" (they have {lengths.min()} to {lengths.max()}): {cure}; data.unit: sentence splits paragraphs"
+            f" (they have {lengths.min()} to {lengths.max()}): {cure}"
         )
     return found.take(np.flatnonzero(wanted), config.max_length)

@@ -5,7 +5,6 @@ Legend: V entries, ids 0..V-1 by falling frequency.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,10 +113,6 @@ class WordList:
             if word not in (BOS, PAD):
                 words.append(word)
         return " ".join(words)
-
-    def nearest(self, word: str) -> str | None:
-        """The listed word most like this one, for messages."""
-        return next(iter(difflib.get_close_matches(word, self.words, n=1)), None)
 
     def to_dict(self) -> dict[str, Any]:
         """A plain dict for JSON; ``from_dict`` is its inverse."""

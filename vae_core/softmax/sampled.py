@@ -34,9 +34,9 @@ class SampledHead(FullHead):
     """Sampled softmax by importance sampling (Jean et al. 2015; Jozefowicz et al. 2016); scored by its full softmax.
 
     loss = -log softmax over {target, S negatives} of logit - log E[count], E[count] = S q with replacement,
-    1 - (1 - q)^T after T tries without: at its optimum the logits are log p, whatever S, and the gradient comes to that of the
-    full softmax as S grows. Both hold without replacement only if accidental hits are masked, and with it only if they stay:
-    a target counts 1/E there, which vanishes as S grows, and it is the hits that make up its part of the normaliser.
+    1 - (1 - q)^T after T tries without. As S grows the gradient comes to that of the full softmax, and logits log p are the
+    optimum for any S (without replacement: up to O(1/S)). Both hold without replacement only if accidental hits are masked, and
+    with it only if they stay: a target counts 1 / (S q) there, and it is the hits that make up the rest of its part.
 
     The vectors of targets and negatives are gathered by one lookup, so that the logits cost N x S and not N x V. The gradient of
     the weight is dense all the same: a step still fills V x D zeros, and the optimiser goes through them.

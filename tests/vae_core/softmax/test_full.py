@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -34,14 +35,10 @@ def test_zero_logits_give_log_v(make_sizes: MakeSizes) -> None:
 
 
 def test_two_classes_by_hand() -> None:
-    hidden, weight, bias = (
-        torch.tensor([[2.0]]).double(),
-        torch.tensor([[1.0], [-1.0]]).double(),
-        torch.tensor([0.5, 0.0]).double(),
-    )
-    # logits 2.5 and -2: p(1) = 1 / (1 + e^4.5)
-    nll = linear_nll(hidden, weight, bias, torch.tensor([1]))
-    torch.testing.assert_close(nll, torch.tensor([math.log1p(math.exp(4.5))]).double(), rtol=1e-12, atol=0)
+    hidden, weight, bias = (torch.tensor(entries, dtype=torch.float64) for entries in ([[2.0]], [[1.0], [-1.0]], [0.5, 0.0]))
+    nll = linear_nll(hidden, weight, bias, torch.tensor([1]))  # logits 2.5 and -2: p(1) = 1 / (1 + e^4.5)
+    expected = torch.tensor([math.log1p(math.exp(4.5))], dtype=torch.float64)
+    torch.testing.assert_close(nll, expected, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -76,23 +73,36 @@ def test_an_unknown_target_is_an_error() -> None:
         linear_nll(*inputs, torch.tensor([11]))
 
 
+@contextmanager
+def saved_entries() -> Iterator[list[int]]:
+    """The sizes of the tensors that are saved for a backward inside."""
+    sizes: list[int] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        sizes.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        yield sizes
+
+
 @pytest.mark.parametrize("columns", [None, 1000])
-def test_never_makes_all_logits(columns: int | None, shape_log: Any) -> None:
+def test_many_logits_never_exist_at_once(columns: int | None, shape_log: Any) -> None:
     tokens, features, classes = 1700, 4, 10_000
     assert tokens * classes > KEPT_LOGITS
     *inputs, targets = problem(tokens, features, classes)
-    with shape_log:
+    with shape_log, saved_entries() as saved:
         linear_nll(*inputs, targets, columns).sum().backward()
     assert shape_log.largest <= tokens * (columns or 200)
+    assert sum(saved) < 2 * (tokens + classes) * (features + 1)  # no more than came in
 
 
 def test_scoring_keeps_nothing(shape_log: Any) -> None:
     *inputs, targets = problem(tokens=500, features=4, classes=10_000)
-    saved: list[int] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor.numel()) or tensor, lambda tensor: tensor):
-        with torch.no_grad(), shape_log:
-            linear_nll(*inputs, targets)
-        assert not saved
+    with torch.no_grad(), shape_log, saved_entries() as saved:
         linear_nll(*inputs, targets)
-    assert sum(saved) > 500 * 10_000  # few enough to be kept for a backward, where one can come
+    assert not saved
     assert shape_log.largest <= 2**18
+    with saved_entries() as saved:
+        linear_nll(*inputs, targets)
+    assert sum(saved) > 500 * 10_000  # few enough to be kept for a backward

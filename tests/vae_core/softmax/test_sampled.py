@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Generator, Tensor
@@ -62,9 +64,8 @@ def test_all_classes_but_one_of_a_uniform_proposal(make_sizes: MakeSizes) -> Non
 
 @with_and_without
 def test_the_formula_class_by_class(replacement: bool, make_sizes: MakeSizes) -> None:
-    head, (hidden, targets) = build(make_sizes(D, V), samples=9, replacement=replacement), problem()
-    with torch.no_grad():
-        head.bias.normal_(generator=Generator().manual_seed(2))
+    head, (hidden, targets) = build(make_sizes(D, V), samples=9, replacement=replacement).requires_grad_(False), problem()
+    head.bias.normal_(generator=Generator().manual_seed(2))
     negatives = head.draw(targets, Generator().manual_seed(0))
     assert (targets.unsqueeze(1) == negatives.ids).any()  # accidental hits are among them
     found = sampled_nll(hidden, head.weight, head.bias, targets, negatives)
@@ -92,7 +93,8 @@ def test_the_gradient_converges_as_samples_grow(proposal: str, replacement: bool
     generator = Generator().manual_seed(0)
     errors = []
     for samples in (4, 16, 64, 4096) if replacement else (4, 12, 24, V - 1):
-        head = build(make_sizes(D, V), samples=samples, proposal=proposal, replacement=replacement)
+        sizes = replace(make_sizes(D, V), counts=np.arange(2 * V, V, -1))
+        head = build(sizes, samples=samples, proposal=proposal, replacement=replacement)
         (full,) = torch.autograd.grad(head.nll(hidden, targets).mean(), head.weight)
         draws = [torch.autograd.grad(head.loss(hidden, targets, generator).mean(), head.weight)[0] - full for _ in range(30)]
         errors.append(float(torch.stack(draws).norm(dim=(1, 2)).mean() / full.norm()))
@@ -100,25 +102,26 @@ def test_the_gradient_converges_as_samples_grow(proposal: str, replacement: bool
     assert errors[-1] < 0.1
 
 
-@every_proposal
-@with_and_without
-def test_the_optimum_is_the_true_distribution(proposal: str, replacement: bool, make_sizes: MakeSizes) -> None:
+@pytest.mark.parametrize(
+    ("proposal", "replacement"),
+    [("unigram", True), ("log_uniform", True), ("uniform", True), ("uniform", False)],  # distinct and uneven: nearly, not exactly
+)
+def test_the_optimum_is_the_true_distribution(proposal: str, replacement: bool) -> None:
     """With logits log p and targets from p the expected gradient is 0 for any S: within 4 standard errors."""
-    words, draws = 6, 4000
-    head = build(make_sizes(1, words), samples=2, proposal=proposal, replacement=replacement)
     p = torch.tensor([0.5, 0.2, 0.12, 0.1, 0.05, 0.03], dtype=torch.float64)
+    head = build(HeadSizes(1, np.array([9, 8, 4, 3, 2, 2])), samples=2, proposal=proposal, replacement=replacement)
     generator = Generator().manual_seed(0)
     gradients = []
-    for _ in range(draws):
+    for _ in range(2000):
         bias = p.log().requires_grad_()
         targets = torch.multinomial(p, 4, replacement=True, generator=generator)
-        hidden, weight = torch.zeros(4, 1, dtype=torch.float64), torch.zeros(words, 1, dtype=torch.float64)
+        hidden, weight = torch.zeros(4, 1, dtype=torch.float64), torch.zeros(len(p), 1, dtype=torch.float64)
         loss = sampled_nll(hidden, weight, bias, targets, head.draw(targets, generator)).mean()
         gradients.append(torch.autograd.grad(loss, bias)[0])
     stacked = torch.stack(gradients)
-    standard_error = stacked.std(0) / math.sqrt(draws)
+    standard_error = stacked.std(0) / math.sqrt(len(stacked))
     assert (stacked.mean(0).abs() < 4 * standard_error).all()
-    assert (standard_error < 0.01).all()
+    assert (standard_error < 0.015).all()
 
 
 def test_negatives_that_are_all_hits_leave_the_target_alone() -> None:

@@ -1,0 +1,162 @@
+"""The UI starts on a home, its links show the trials, and it ends without leaving a process."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import pytest
+
+from dashboards.home import Home, resolve_home
+from orchestration.note import NoteRow, sweep_note
+from orchestration.spool import SPOOL_FILE
+from orchestration.tracking import SweepHeader, Tracker
+from orchestration.ui import DEFAULT_PORT, UiError, free_port, running_server, serve, sweep_links
+
+BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with one finished sweep of three trials."""
+    home = resolve_home(tmp_path_factory.mktemp("home"))
+    header = SweepHeader("demo", "Is <b>less</b> *more*?", "val/neg_elbo", "minimize", "tpe", 3, ["optimizer.lr"], "name: demo\n")
+    tracker = Tracker(home.tracking_uri, home.artifact_root, home.sweep_dir("demo") / SPOOL_FILE, header)
+    tracker.open()
+    rows = []
+    for number, value in enumerate((30.0, 10.0, 20.0)):
+        tracker.trial_started(number, {"optimizer.lr": 0.1 * number}, "f", 0, {})
+        for epoch in (1, 2):
+            tracker.epoch(number, epoch, {"train/loss": value / epoch, "val/neg_elbo": value}, 1_700_000_000_000 + epoch)
+        tracker.epoch(number, 2, {"best/val/neg_elbo": value, "test/neg_elbo": value}, 1_700_000_000_003)
+        tracker.trial_ended(number, "COMPLETE", "", None)
+        rows.append(NoteRow(number, "COMPLETE", value, {"optimizer.lr": 0.1 * number}, epochs=2))
+    tracker.note(sweep_note("demo", header.question, "FINISHED", "val/neg_elbo", "minimize", 3, rows))
+    tracker.closed("FINISHED")
+    assert tracker.close() == 0
+    return home
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_busy_port_that_was_asked_for_is_an_error(busy_port: int) -> None:
+    with pytest.raises(UiError, match=f"port {busy_port} of 127.0.0.1 is in use"):
+        free_port("127.0.0.1", busy_port)
+
+
+def test_else_the_next_free_port_is_taken() -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        first = free_port("127.0.0.1", None)
+        assert first >= DEFAULT_PORT
+        listener.bind(("127.0.0.1", first))
+        listener.listen()
+        assert free_port("127.0.0.1", None) > first
+
+
+def test_a_host_that_is_not_this_machine_is_an_error() -> None:
+    with pytest.raises(UiError, match=r"cannot listen on 192\.0\.2\.1"):
+        free_port("192.0.2.1", 5000)
+
+
+def test_without_records_there_is_nothing_to_show(tmp_path: Path) -> None:
+    with pytest.raises(UiError, match=r"mlflow\.db does not exist"):
+        serve(tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_for_each_sweep(recorded: Home) -> None:
+    (link,) = sweep_links("http://here/", recorded.tracking_uri)
+    assert link.sweep == "demo"
+    assert link.url.startswith("http://here/#/experiments/1/runs?workflowType=machine_learning&searchFilter=")
+
+
+def group_members(group: int) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _group(process) == group]
+
+
+def _group(process: psutil.Process) -> int | None:
+    try:
+        return os.getpgid(process.pid) if process.status() != psutil.STATUS_ZOMBIE else None
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_without_leaving_a_process(recorded: Home, ending: signal.Signals) -> None:
+    code = f"from pathlib import Path\nfrom orchestration.ui import serve\nserve(Path({str(recorded.root)!r}))"
+    ui = subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True)
+    assert ui.stdout is not None
+    said: list[str] = []
+    while not said or "Ctrl-C" not in said[-1]:
+        said.append(ui.stdout.readline())
+        assert said[-1], "it ended too early"
+    base = re.search(r"MLflow UI: (\S+)", "".join(said))
+    assert base is not None
+    assert "demo: " in "".join(said)
+    with urllib.request.urlopen(base[1], timeout=10) as page:
+        assert b"MLflow" in page.read()
+    (server,) = psutil.Process(ui.pid).children()
+    assert group_members(server.pid)
+    ui.send_signal(ending)
+    assert ui.wait(25) == 0
+    ui.stdout.close()
+    assert group_members(server.pid) == []
+
+
+@pytest.mark.slow
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("this is no database, and long enough to be taken for a broken one" * 50)
+    with pytest.raises(UiError, match="did not start"), running_server(resolve_home(tmp_path)):
+        pytest.fail("it started")
+
+
+@pytest.mark.slow
+def test_the_links_show_the_trials_in_a_browser(recorded: Home) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is absent: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with running_server(recorded) as server, playwright.sync_playwright() as play:
+        (link,) = sweep_links(server.url, recorded.tracking_uri)
+        browser = play.chromium.launch(executable_path=chromium, args=BROWSER)
+        page = browser.new_page(viewport={"width": 1500, "height": 1600})
+        page.goto(link.url)
+        page.wait_for_selector("text=demo/001", timeout=60_000)
+        shown = page.locator("a", has_text=re.compile("^demo.\\d+$")).all_inner_texts()
+        assert shown == ["demo/001", "demo/002", "demo/000"]  # by the metric, best first
+
+        page = browser.new_page(viewport={"width": 1500, "height": 1600})
+        page.goto(link.url + "&compareRunsMode=CHART")
+        for section in ("best/val", "test", "train", "val"):
+            page.wait_for_function(f"/^{section.replace('/', '.')}\\s*\\(\\d+\\)/m.test(document.body.innerText)", timeout=60_000)
+
+        from mlflow import MlflowClient
+
+        (parent,) = MlflowClient(recorded.tracking_uri).search_runs(["1"], "tags.kind = 'sweep'")
+        page = browser.new_page(viewport={"width": 1500, "height": 1600})
+        page.goto(f"{server.url}#/experiments/1/runs/{parent.info.run_id}?workflowType=machine_learning")
+        page.wait_for_selector("text=Is <b>less</b> *more*?", timeout=60_000)
+        page.get_by_text("Show more").click()
+        for name, wanted in (("Trials", "demo/001"), ("002", "demo/002")):
+            with page.context.expect_page() as opened:
+                page.get_by_role("link", name=name, exact=True).click()
+            opened.value.wait_for_selector(f"text={wanted}", timeout=60_000)
+            opened.value.close()
+        browser.close()

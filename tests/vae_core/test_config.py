@@ -1,0 +1,116 @@
+"""The trial's config: frozen, whole after a round trip, and free of torch until something is built."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.vae_core.conftest import IMAGES, TEXT, MakeConfig
+from vae_core.config import TrialConfig
+from vae_core.configurable import flatten
+
+
+@pytest.mark.parametrize("plain", [TEXT, IMAGES], ids=["text", "image"])
+def test_a_round_trip_gives_the_same_config_and_fingerprint(plain: dict[str, Any]):
+    config = TrialConfig.from_dict(plain)
+    again = TrialConfig.from_dict(config.to_dict())
+    assert again == config
+    assert again.fingerprint() == config.fingerprint()
+    assert len(config.fingerprint()) == 16
+
+
+def test_the_fingerprint_sees_every_leaf(text_config: MakeConfig, every_dropout: dict[str, Any]):
+    configs = [text_config(), *(text_config({name: value}) for name, value in every_dropout.items()), text_config({"seed": 1})]
+    assert len({config.fingerprint() for config in configs}) == len(configs)
+
+
+def test_a_default_written_out_is_the_same_trial(text_config: MakeConfig):
+    assert (
+        text_config({"model.softmax": {"kind": "full"}, "training.clip_norm": 5.0}).fingerprint() == text_config().fingerprint()
+    )
+
+
+def test_flat_names_are_those_of_the_tree(text_config: MakeConfig):
+    flat = text_config({"model.softmax": {"kind": "adaptive", "cutoffs": [2, 5]}}).flat()
+    assert flat["model.softmax.kind"] == "adaptive"
+    assert flat["model.softmax.cutoffs"] == [2, 5]
+    assert flat["training.patience"] is None
+    assert flatten({"a": {"b": {"c": 1}}, "d": {}}) == {"a.b.c": 1}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "sed",
+        "model.encoder.hiden",
+        "model.latent.sise",
+        "model.decoder.variational_dropout.hiden",
+        "training.epoch",
+        "evaluation.k",
+        "data.pth",
+    ],
+)
+def test_unknown_keys_are_refused_by_their_place(path: str, text_config: MakeConfig):
+    with pytest.raises(ValidationError) as caught:
+        text_config({path: 1})
+    assert any(fault["type"] == "extra_forbidden" and fault["loc"][-1] == path.split(".")[-1] for fault in caught.value.errors())
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("seed", -1),
+        ("seed", True),
+        ("seed", "0"),
+        ("optimizer.lr", float("nan")),
+        ("optimizer.lr", 0.0),
+        ("training.epochs", 0),
+        ("training.epochs", 2.5),
+        ("objective.beta", -0.1),
+        ("model.decoder.dropout", 1.0),
+        ("model.decoder.word_dropout", 1.1),
+        ("model.softmax", {"kind": "adaptive", "cutoffs": [5, 5]}),
+        ("model.softmax", {"kind": "adaptive", "cutoffs": []}),
+    ],
+)
+def test_values_out_of_range_are_refused(path: str, value: object, text_config: MakeConfig):
+    with pytest.raises(ValidationError):
+        text_config({path: value})
+
+
+def test_a_whole_number_is_welcome_where_a_real_one_is_wanted(text_config: MakeConfig):
+    assert text_config({"objective.beta": 1}).fingerprint() == text_config({"objective.beta": 1.0}).fingerprint()
+
+
+def test_configs_are_frozen(text_config: MakeConfig):
+    with pytest.raises(ValidationError, match="frozen"):
+        text_config().seed = 3  # type: ignore[misc]  # the point
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "message"),
+    [
+        (TEXT, {"model.encoder": {"kind": "mlp"}}, "model.encoder.kind: mlp reads image, but data.kind: python_docs is text"),
+        (TEXT, {"model.likelihood": {"kind": "bernoulli"}}, "bernoulli is for images"),
+        (IMAGES, {"model.likelihood": {"kind": "categorical"}}, "categorical is for text"),
+        (IMAGES, {"model.softmax": {"kind": "sampled"}}, "sampled is for text"),
+        (IMAGES, {"model.likelihood": {"kind": "gaussian"}}, "needs data.pixels: grey"),
+        (TEXT, {"model.decoder.tie_embeddings": True, "model.decoder.output_map": False}, "tie_embeddings needs output_map"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(
+    base: dict[str, Any], changes: dict[str, Any], message: str, text_config: MakeConfig, image_config: MakeConfig
+):
+    make = text_config if base is TEXT else image_config
+    with pytest.raises(ValidationError, match=message):
+        make(changes)
+
+
+def test_checking_a_config_loads_neither_torch_nor_numpy():
+    code = "import sys, vae_core.config; print([name for name in ('torch', 'numpy', 'sklearn') if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,165 @@
+"""Scores of a split: exact, and independent of everything but model, data and seed (definitions.md 17-21)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.vae_core.conftest import MakeConfig
+from vae_core.data.images import ImageData
+from vae_core.data.text import TextData
+from vae_core.evaluate import evaluate, importance_weighted
+from vae_core.metrics import VALIDATION
+from vae_core.model import VAE, Data, build_model
+from vae_core.seeding import make_generator
+
+SAMPLED = {"model.softmax": {"kind": "sampled", "samples": 64}}
+
+
+def text_model(config: MakeConfig, data: TextData, changes: dict[str, Any] | None = None) -> VAE[Any]:
+    """Untrained, but with a posterior wide apart, so that every score has something to say."""
+    model = build_model(config(changes), data, make_generator(1, "init"))
+    with torch.no_grad():
+        model.posterior.layer.weight.mul_(20.0)
+    return model
+
+
+@pytest.fixture(params=["text", "image"])
+def subject(
+    request: pytest.FixtureRequest, text_config: MakeConfig, image_config: MakeConfig, sentences: TextData, digits: ImageData
+) -> tuple[VAE[Any], Data]:
+    if request.param == "text":
+        return text_model(text_config, sentences), sentences
+    return build_model(image_config(), digits, make_generator(1, "init")), digits
+
+
+def test_the_batch_size_changes_no_score(subject: tuple[VAE[Any], Data]):
+    model, data = subject
+    one_by_one, all_at_once = (evaluate(model, data, "valid", size, seed=5) for size in (1, 1000))
+    assert one_by_one.keys() == all_at_once.keys()
+    for name, value in all_at_once.items():
+        assert one_by_one[name] == pytest.approx(value, rel=2e-6, abs=2e-6), name
+
+
+def test_every_score_of_the_modality_is_there_and_no_other(subject: tuple[VAE[Any], Data]):
+    model, data = subject
+    names = {metric.name.removeprefix("val/") for metric in VALIDATION if metric.modality in (None, data.modality)}
+    assert evaluate(model, data, "valid", 32, seed=0).keys() == names
+
+
+def test_the_same_seed_gives_the_same_scores_bit_by_bit(subject: tuple[VAE[Any], Data]):
+    model, data = subject
+    torch.manual_seed(1)
+    first = evaluate(model, data, "valid", 32, seed=5)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    assert evaluate(model, data, "valid", 32, seed=5) == first
+    assert evaluate(model, data, "valid", 32, seed=6)["distortion"] != first["distortion"]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_negative_elbo_is_distortion_plus_rate(subject: tuple[VAE[Any], Data]):
+    scores = evaluate(*subject, "valid", 32, seed=0)
+    assert scores["neg_elbo"] == scores["distortion"] + scores["rate"]
+
+
+def test_perplexity_counts_the_end_of_each_sentence(text_config: MakeConfig, sentences: TextData):
+    scores = evaluate(text_model(text_config, sentences), sentences, "valid", 32, seed=0)
+    split = sentences.splits["valid"]
+    tokens = int(split.offsets[-1]) + len(split)
+    assert scores["perplexity"] == pytest.approx(math.exp(scores["neg_elbo"] * len(split) / tokens), rel=1e-12)
+
+
+def test_zero_logits_have_the_vocabulary_as_perplexity(text_config: MakeConfig, sentences: TextData):
+    model = build_model(text_config(), sentences, make_generator(0, "init"))
+    for weight in model.parameters():
+        nn.init.zeros_(weight)
+    scores = evaluate(model, sentences, "valid", 32, seed=0)
+    assert scores["perplexity"] == pytest.approx(len(sentences.vocabulary), rel=1e-6)
+    assert scores["active_units"] == 0.0
+    assert scores["mutual_information"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_sampled_head_is_scored_by_its_full_softmax(text_config: MakeConfig, sentences: TextData):
+    """The two heads start from the same weights, so only the training loss differs, and it differs by the gap."""
+    full, sampled = text_model(text_config, sentences), text_model(text_config, sentences, SAMPLED)
+    sampled.load_state_dict(full.state_dict(), strict=False)
+    exact, approximated = (evaluate(model, sentences, "valid", 32, seed=0) for model in (full, sampled))
+    assert approximated["neg_elbo"] == pytest.approx(exact["neg_elbo"], rel=1e-6)
+    assert exact["softmax_gap"] == 0.0
+    assert abs(approximated["softmax_gap"]) > 0.01
+
+
+def test_the_gap_is_what_training_reports_too_much(text_config: MakeConfig, sentences: TextData):
+    model = text_model(text_config, sentences, SAMPLED)
+    scores = evaluate(model, sentences, "valid", 1000, seed=3)
+    index = sentences.plan("valid", 1000, None)[0]
+    batch = sentences.batch("valid", index)
+    noise = torch.randn(len(index), model.latent_size, generator=make_generator(3, "noise"))[torch.from_numpy(index)]
+    z = model.encode(batch).sample(noise.unsqueeze(0))
+    _, gap = model.decoder.nll_and_gap(batch, z, make_generator(3, "negatives"))
+    assert scores["softmax_gap"] == pytest.approx(gap.mean().item(), rel=1e-5)
+
+
+def test_active_units_and_information_are_those_of_the_posterior(image_config: MakeConfig, digits: ImageData):
+    """Means far apart, variance e^-9: hardly an image is mistaken for another, so that the information is all but log N."""
+    model = build_model(image_config(), digits, make_generator(0, "init"))
+    with torch.no_grad():
+        model.posterior.layer.weight.mul_(100.0)
+        model.posterior.layer.weight[4:] = 0.0
+        model.posterior.layer.bias[4:] = -9.0
+    scores = evaluate(model, digits, "valid", 64, seed=0)
+    n = scores["mutual_information_n"]
+    assert n == len(digits.splits["valid"])
+    assert scores["active_units"] == 4.0
+    assert math.log(n) - 0.1 < scores["mutual_information"] < math.log(n) + 1e-9
+
+
+def test_importance_weighting_is_tighter_than_the_elbo_and_tightens_with_k(subject: tuple[VAE[Any], Data]):
+    model, data = subject
+    elbo = evaluate(model, data, "valid", 32, seed=0)["neg_elbo"]
+    one, few, many = (importance_weighted(model, data, "valid", samples=k, seed=0) for k in (1, 10, 100))
+    assert one.nll == pytest.approx(elbo, rel=0.02)
+    assert one.nll > few.nll > many.nll
+    assert (many.k, many.n) == (100, len(data.splits["valid"]))
+
+
+@pytest.mark.parametrize("max_bytes", [1, 3_000_000])
+def test_chunks_change_no_importance_weighted_score(subject: tuple[VAE[Any], Data], max_bytes: int):
+    model, data = subject
+    whole, chunked = (
+        importance_weighted(model, data, "valid", samples=7, examples=20, seed=0, max_bytes=size) for size in (2**40, max_bytes)
+    )
+    assert chunked.nll == pytest.approx(whole.nll, rel=1e-6)
+    assert chunked.se == pytest.approx(whole.se, rel=1e-5)
+
+
+def test_a_part_of_the_split_is_drawn_by_the_seed(text_config: MakeConfig, sentences: TextData):
+    model = text_model(text_config, sentences)
+    first, again, other = (importance_weighted(model, sentences, "valid", samples=2, examples=9, seed=s) for s in (1, 1, 2))
+    assert first == again
+    assert first.nll != other.nll
+    assert first.n == 9
+
+
+def test_the_standard_error_is_that_of_the_mean_over_examples(text_config: MakeConfig, sentences: TextData):
+    """Zero logits: an example's likelihood is its length times log V, known exactly."""
+    model = build_model(text_config(), sentences, make_generator(0, "init"))
+    for weight in model.parameters():
+        nn.init.zeros_(weight)
+    result = importance_weighted(model, sentences, "valid", samples=3, seed=0)
+    nll = (sentences.splits["valid"].lengths + 1) * math.log(len(sentences.vocabulary))
+    assert result.nll == pytest.approx(nll.mean(), rel=1e-6)
+    assert result.se == pytest.approx(np.std(nll, ddof=1) / math.sqrt(len(nll)), rel=1e-6)
+    assert result.perplexity == pytest.approx(len(sentences.vocabulary), rel=1e-6)
+
+
+@pytest.mark.parametrize(("samples", "examples"), [(0, None), (5, 0)])
+def test_no_samples_or_examples_is_an_error_that_says_so(subject: tuple[VAE[Any], Data], samples: int, examples: int | None):
+    with pytest.raises(ValueError, match=f"samples={samples}, examples={examples}"):
+        importance_weighted(*subject, "valid", samples=samples, examples=examples)

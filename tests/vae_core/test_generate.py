@@ -1,0 +1,189 @@
+"""What is written for people: sentences and pictures, and what they must never contain."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.vae_core.conftest import MakeConfig
+from vae_core.data.images import ImageData
+from vae_core.data.text import TextData
+from vae_core.generate import (
+    decode_images,
+    decode_text,
+    grid,
+    interpolate,
+    posterior_means,
+    prior_codes,
+    write_png,
+    write_samples,
+)
+from vae_core.model import VAE, build_model
+from vae_core.networks.recurrent import SentenceDecoder
+from vae_core.seeding import make_generator
+from vae_core.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def text_model(text_config: MakeConfig, sentences: TextData) -> VAE[Any]:
+    return build_model(text_config(), sentences, make_generator(0, "init"))
+
+
+@pytest.fixture(scope="module")
+def image_model(image_config: MakeConfig, digits: ImageData) -> VAE[Any]:
+    return build_model(image_config(), digits, make_generator(0, "init"))
+
+
+def test_greedy_decoding_takes_the_most_likely_word_at_each_step(text_model: VAE[Any], sentences: TextData):
+    """Against teacher forcing on its own output: no other word is likelier anywhere."""
+    vocabulary, decoder = sentences.vocabulary, text_model.decoder
+    assert isinstance(decoder, SentenceDecoder)
+    z = prior_codes(text_model, 5, seed=0)
+    for code, sentence in zip(z, decode_text(text_model, z, 9), strict=True):
+        words = sentence.split()
+        state, last = decoder.first_state(code.unsqueeze(0)), vocabulary.bos
+        for word in [*words, "</s>"][:9]:
+            log_probs, state = decoder.step(torch.tensor([last]), code.unsqueeze(0), state)
+            log_probs[:, [vocabulary.bos, vocabulary.pad]] = -math.inf
+            last = vocabulary.index[word]
+            assert log_probs.argmax().item() == last
+
+
+def test_draws_follow_the_model_at_the_temperature(text_model: VAE[Any], sentences: TextData):
+    """First words of many draws, and an end at once, against the model's own first distribution, sharpened."""
+    vocabulary, decoder = sentences.vocabulary, text_model.decoder
+    assert isinstance(decoder, SentenceDecoder)
+    with torch.no_grad():
+        decoder.head.get_parameter("bias")[vocabulary.eos] += 4.0
+    count, temperature = 20_000, 0.7
+    z = prior_codes(text_model, 1, seed=0).expand(count, -1)
+    drawn = decode_text(text_model, z, 1, temperature=temperature, seed=1)
+    with torch.no_grad():
+        log_probs, _ = decoder.step(torch.tensor([vocabulary.bos]), z[:1], decoder.first_state(z[:1]))
+        decoder.head.get_parameter("bias")[vocabulary.eos] -= 4.0
+    log_probs[:, [vocabulary.bos, vocabulary.pad]] = -math.inf
+    expected = (log_probs[0] / temperature).softmax(0)
+    for word in ("", "the", "a"):
+        p = expected[vocabulary.eos if not word else vocabulary.index[word]].item()
+        share = drawn.count(word) / count
+        assert share == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / count)), word
+
+
+def test_start_and_padding_are_never_given_out(text_config: MakeConfig, sentences: TextData):
+    model = build_model(text_config(), sentences, make_generator(0, "init"))
+    vocabulary = sentences.vocabulary
+    with torch.no_grad():
+        model.decoder.get_parameter("head.bias")[[vocabulary.bos, vocabulary.pad]] = 50.0
+    z = prior_codes(model, 20, seed=0)
+    for sentence in (*decode_text(model, z, 10), *decode_text(model, z, 10, temperature=2.0)):
+        assert sentence  # decode() would drop the two, and leave nothing
+        assert len(sentence.split()) <= 10
+
+
+def test_sentences_end_at_max_length_or_at_the_end_mark(text_config: MakeConfig, sentences: TextData):
+    model = build_model(text_config(), sentences, make_generator(0, "init"))
+    bias = model.decoder.get_parameter("head.bias")
+    z = prior_codes(model, 3, seed=0)
+    with torch.no_grad():
+        bias[sentences.vocabulary.eos] = -50.0
+    assert [len(sentence.split()) for sentence in decode_text(model, z, 7)] == [7, 7, 7]
+    with torch.no_grad():
+        bias[sentences.vocabulary.eos] = 50.0
+    assert decode_text(model, z, 7) == ["", "", ""]
+
+
+def test_a_sentence_does_not_depend_on_its_neighbours(text_model: VAE[Any]):
+    z = prior_codes(text_model, 6, seed=0)
+    assert [decode_text(text_model, z[place : place + 1], 8)[0] for place in range(6)] == decode_text(text_model, z, 8)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
+def test_a_temperature_that_is_none_is_refused(temperature: float, text_model: VAE[Any]):
+    with pytest.raises(ValueError, match="temperature must be above 0"):
+        decode_text(text_model, prior_codes(text_model, 1, seed=0), 5, temperature=temperature)
+
+
+def test_draws_repeat_with_their_seed_and_touch_no_global_generator(text_model: VAE[Any]):
+    before = torch.get_rng_state()
+    z = prior_codes(text_model, 5, seed=3)
+    assert torch.equal(prior_codes(text_model, 5, seed=3), z)
+    first, again, other = (decode_text(text_model, z, 8, temperature=1.0, seed=seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_interpolation_is_a_straight_line_between_its_ends():
+    first, last = torch.tensor([0.0, 4.0]), torch.tensor([1.0, -4.0])
+    line = interpolate(first, last, 5)
+    torch.testing.assert_close(line, torch.tensor([[0.0, 4.0], [0.25, 2.0], [0.5, 0.0], [0.75, -2.0], [1.0, -4.0]]))
+
+
+def test_a_trained_model_reconstructs_images_better_than_a_stranger_s_code(image_config: MakeConfig, digits: ImageData):
+    trainer = Trainer(image_config({"training.epochs": 10, "optimizer.lr": 0.01}), digits)
+    list(trainer.run())
+    index = np.arange(60)
+    inputs = digits.batch("test", index, None).pixels.numpy().reshape(60, 8, 8)
+    outputs = decode_images(trainer.model, posterior_means(trainer.model, digits, "test", index), (8, 8))
+    assert outputs.shape == (60, 8, 8)
+    assert outputs.min() >= 0.0
+    assert outputs.max() <= 1.0
+    own = ((inputs - outputs) ** 2).mean()
+    assert own < 0.75 * ((inputs - np.roll(outputs, 1, 0)) ** 2).mean()
+
+
+def test_a_grid_holds_every_image_in_its_place():
+    images = np.arange(5, dtype=np.float32).reshape(5, 1, 1).repeat(2, 1).repeat(3, 2) / 10
+    laid_out = grid(images, columns=3)
+    assert laid_out.shape == (5, 11)
+    assert laid_out[:2, :3].tolist() == [[0.0] * 3] * 2
+    np.testing.assert_array_equal(laid_out[3:, 4:7], images[4])
+    assert (laid_out[2] == 1.0).all()
+    assert (laid_out[:, 3] == 1.0).all()
+    assert (laid_out[3:, 8:] == 1.0).all()
+    assert grid(np.zeros((4, 2, 3, 3), np.float32), columns=2).shape == (5, 7, 3)
+
+
+@pytest.mark.parametrize(("shape", "mode"), [((2, 3), "L"), ((2, 3, 1), "L"), ((2, 3, 3), "RGB")])
+def test_a_png_holds_the_pixels(shape: tuple[int, ...], mode: str, tmp_path: Path):
+    image = np.linspace(0.0, 1.0, math.prod(shape), dtype=np.float32).reshape(shape)
+    write_png(image, tmp_path / "image.png", scale=4)
+    with Image.open(tmp_path / "image.png") as read:
+        assert (read.mode, read.size) == (mode, (12, 8))
+        pixels = np.asarray(read).reshape(8, 12, -1)[::4, ::4]
+    np.testing.assert_array_equal(pixels.reshape(shape), np.rint(image * 255))
+
+
+def test_text_artifacts(text_model: VAE[Any], text_config: MakeConfig, sentences: TextData, tmp_path: Path):
+    write_samples(text_model, text_config(), sentences, tmp_path / "samples")
+    names = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert names == ["interpolations.txt", "reconstructions.txt", "samples.txt"]
+    lines = (tmp_path / "samples" / "reconstructions.txt").read_text().splitlines()
+    inputs = [line.removeprefix("input   ") for line in lines if line.startswith("input")]
+    split = sentences.splits["test"]
+    known = {sentences.vocabulary.decode(split.tokens[a:b]) for a, b in zip(split.offsets, split.offsets[1:], strict=False)}
+    assert len(inputs) == 4
+    assert set(inputs) <= known
+    assert (tmp_path / "samples" / "samples.txt").read_text().count("drawn   ") == 4
+
+
+def test_image_artifacts(image_model: VAE[Any], image_config: MakeConfig, digits: ImageData, tmp_path: Path):
+    write_samples(image_model, image_config(), digits, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["interpolations.png", "reconstructions.png", "samples.png"]
+    with Image.open(tmp_path / "reconstructions.png") as read:
+        pixels = np.asarray(read)[::8, ::8] / 255
+    inputs = digits.batch("test", np.arange(4) * len(digits.splits["test"]) // 4, None).pixels.numpy().reshape(4, 8, 8)
+    np.testing.assert_array_equal(pixels[:8, 18:26], inputs[1])  # input, output, input, ...
+
+
+def test_no_samples_are_written_where_none_are_wanted(
+    image_model: VAE[Any], image_config: MakeConfig, digits: ImageData, tmp_path: Path
+):
+    write_samples(image_model, image_config({"evaluation.samples": 0}), digits, tmp_path / "samples")
+    assert not (tmp_path / "samples").exists()

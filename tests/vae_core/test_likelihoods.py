@@ -1,0 +1,109 @@
+"""Image likelihoods: densities against torch.distributions and by hand, draws against their moments."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from vae_core.config import AnyLikelihood, Bernoulli, Categorical, Gaussian
+from vae_core.likelihoods import ImageLikelihood, build_likelihood
+
+B, P = 5, 7
+CONFIGS: dict[type, Bernoulli | Gaussian] = {Bernoulli: Bernoulli(), Gaussian: Gaussian()}
+
+every_likelihood = pytest.mark.parametrize("likelihood", [build_likelihood(config) for config in CONFIGS.values()], ids=repr)
+
+
+def numbers(likelihood: ImageLikelihood, *leading: int) -> Tensor:
+    """What a decoder might give, float64 (*leading, k P)."""
+    return torch.randn(*leading, likelihood.parameters * P, dtype=torch.float64, generator=Generator().manual_seed(0))
+
+
+def reference(likelihood: ImageLikelihood, parameters: Tensor) -> torch.distributions.Distribution:
+    """The same distribution by torch."""
+    if likelihood.parameters == 1:
+        return torch.distributions.Bernoulli(logits=parameters)
+    mean, raw = parameters.chunk(2, -1)
+    return torch.distributions.Normal(mean, torch.exp((-7 + torch.log1p(torch.exp(raw + 7))) / 2))
+
+
+def pixels(*leading: int) -> Tensor:
+    return torch.randint(0, 2, (*leading, P), generator=Generator().manual_seed(1)).double()
+
+
+def test_every_image_likelihood_is_here() -> None:
+    assert set(CONFIGS) == {*get_args(get_args(AnyLikelihood)[0])} - {Categorical}
+
+
+@every_likelihood
+def test_nll_is_summed_over_pixels(likelihood: ImageLikelihood) -> None:
+    parameters, x = numbers(likelihood, B), pixels(B)
+    nll = likelihood.nll(parameters, x)
+    assert nll.shape == (B,)
+    torch.testing.assert_close(nll, -reference(likelihood, parameters).log_prob(x).sum(-1), rtol=1e-12, atol=1e-12)
+    twice = likelihood.nll(parameters.repeat(2, 1), x.repeat(2, 1))
+    torch.testing.assert_close(twice, nll.repeat(2), rtol=0, atol=0)
+
+
+@every_likelihood
+def test_several_posterior_samples_an_image(likelihood: ImageLikelihood) -> None:
+    parameters, x = numbers(likelihood, 3, B), pixels(B)
+    expected = torch.stack([likelihood.nll(parameters[k], x) for k in range(3)])
+    torch.testing.assert_close(likelihood.nll(parameters, x), expected, rtol=1e-12, atol=0)
+
+
+@every_likelihood
+def test_gradient(likelihood: ImageLikelihood) -> None:
+    x = pixels(B)
+    parameters = numbers(likelihood, B).requires_grad_()
+    assert torch.autograd.gradcheck(lambda numbers: likelihood.nll(numbers, x), parameters)
+
+
+@every_likelihood
+def test_samples_have_the_mean_and_variance(likelihood: ImageLikelihood) -> None:
+    draws = 40_000
+    parameters = numbers(likelihood, 1)
+    samples = likelihood.sample(parameters.expand(draws, -1), Generator().manual_seed(2))
+    assert samples.shape == (draws, P)
+    expected = reference(likelihood, parameters[0])
+    torch.testing.assert_close(likelihood.mean(parameters)[0], expected.mean, rtol=1e-12, atol=0)
+    assert ((samples.mean(0) - expected.mean).abs() < 4.5 * torch.sqrt(expected.variance / draws)).all()
+    torch.testing.assert_close(samples.var(0), expected.variance, rtol=0.05, atol=0)
+
+
+@every_likelihood
+def test_samples_come_from_the_generator_alone(likelihood: ImageLikelihood) -> None:
+    parameters, before = numbers(likelihood, B), torch.get_rng_state()
+    first, again, other = (likelihood.sample(parameters, Generator().manual_seed(seed)) for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_bernoulli_by_hand() -> None:
+    likelihood = build_likelihood(Bernoulli())
+    zero, one = torch.zeros(1, P), torch.ones(1, P)
+    assert float(likelihood.nll(zero, one)) == pytest.approx(P * math.log(2))
+    assert float(likelihood.nll(1000 * one, one)) == 0.0  # certain, and no overflow
+    assert float(likelihood.nll(1000 * one, zero)) == pytest.approx(1000 * P)
+
+
+def test_gaussian_by_hand() -> None:
+    likelihood = build_likelihood(Gaussian(min_log_variance=-30.0))  # so low that the floor does not show
+    parameters = torch.tensor([[0.0, 2.0, 0.0, math.log(4.0)]], dtype=torch.float64)  # means 0, 2; variances 1, 4
+    expected = 0.5 * (1.0 + math.log(2 * math.pi)) + 0.5 * (4.0 / 4.0 + math.log(2 * math.pi * 4))
+    assert float(likelihood.nll(parameters, torch.tensor([[1.0, 0.0]]).double())) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_constant_pixel_has_a_bounded_density_and_still_a_gradient() -> None:
+    likelihood = build_likelihood(Gaussian(min_log_variance=-7.0))
+    raw = torch.full((1,), -15.0, dtype=torch.float64, requires_grad=True)
+    nll = likelihood.nll(torch.cat([torch.zeros(1).double(), raw]), torch.zeros(1))
+    bound = 0.5 * (-7.0 + math.log(2 * math.pi))
+    assert bound < nll.item() < bound + 1e-3
+    (gradient,) = torch.autograd.grad(nll, raw)
+    assert float(gradient) > 0
