@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from dashboards.home import Home
     from orchestration.launch import SweepResult
 
 app = typer.Typer(
@@ -141,7 +142,8 @@ def list_sweeps(home: HomeOption = None) -> None:
     from dashboards import load_sweeps
     from dashboards.status import sweeps_table
 
-    Console().print(sweeps_table(load_sweeps(home=home)))
+    where = _where(None, home)
+    Console().print(sweeps_table(load_sweeps(home=where.root, tracking_uri=where.tracking_uri)))
 
 
 @app.command()
@@ -153,9 +155,10 @@ def status(
     from dashboards.status import status_lines
     from orchestration.launch import holder
 
-    for line in status_lines(name, home=home):
+    where = _where(name, home)
+    for line in status_lines(name, home=where.root, tracking_uri=where.tracking_uri):
         typer.echo(line)
-    driver = holder(name, home)
+    driver = holder(name, where)
     typer.echo(f"driven by {driver}" if driver else f"no driver is running; if trials are left: vae-sweeps resume {name}")
 
 
@@ -173,7 +176,7 @@ def report(
     """The table of a sweep's trials."""
     if output is None and format is Format.parquet:
         raise UsageFault("parquet is binary: name a file with --output FILE")
-    content = _report(name, format.value, sort, top, home)
+    content = _report(name, format.value, sort, top, _where(name, home))
     if output is not None:
         if not output.absolute().parent.is_dir():
             raise UsageFault(f"{output.absolute().parent} is no directory; make it first")
@@ -189,7 +192,7 @@ def show(run: RunArgument, home: HomeOption = None) -> None:
     """Show one trial: configuration, scores, samples."""
     from orchestration.trial_view import trial_text
 
-    typer.echo(trial_text(run, home))
+    typer.echo(trial_text(run, _where(run.partition("/")[0], home)))
 
 
 @app.command()
@@ -206,7 +209,7 @@ def generate(
     """Draw samples from a finished trial's model."""
     from orchestration.trial_view import generate_samples
 
-    typer.echo(generate_samples(run, number, temperature, seed, output, home))
+    typer.echo(generate_samples(run, number, temperature, seed, output, _where(run.partition("/")[0], home)))
 
 
 @app.command()
@@ -218,6 +221,7 @@ def ui(
     """Serve the MLflow UI of the home, with links to each sweep's trials."""
     from orchestration.ui import serve
 
+    _where(None, home)
     serve(home, host, port)
 
 
@@ -234,25 +238,51 @@ def doctor(home: HomeOption = None) -> None:
         raise typer.Exit(1)
 
 
-def _report(name: str, format: str, sort: str | None, top: int | None, home: Path | None) -> str | bytes:
+def _where(sweep: str | None, home: Path | None) -> Home:
+    """The home, with the place of the sweep's record; sends first what earlier commands could not."""
+    from dashboards.home import resolve_home
+    from orchestration.sweep_record import send_waiting, tracking_uri_of
+
+    where = resolve_home(home)
+    for trouble in send_waiting(where):
+        typer.echo(trouble, err=True)
+    return resolve_home(where.root, tracking_uri_of(sweep, where)) if sweep else where
+
+
+def _report(name: str, format: str, sort: str | None, top: int | None, where: Home) -> str | bytes:
     from rich.console import Console
 
     from dashboards.status import report_sweep
 
     terminal = Console()
-    width = terminal.width if terminal.is_terminal else None
-    return report_sweep(name, format=format, sort=sort, top=top, home=home, width=width, color=terminal.is_terminal)
+    return report_sweep(
+        name,
+        format=format,
+        sort=sort,
+        top=top,
+        home=where.root,
+        tracking_uri=where.tracking_uri,
+        width=terminal.width if terminal.is_terminal else None,
+        color=terminal.is_terminal,
+    )
 
 
 def _conclude(result: SweepResult) -> None:
     """The end of a run: the table, where to look next, and the exit code."""
     home = f" --home {result.home.root}"
-    if result.unsent:
+    if result.unsent.refused:
+        where = result.home.sweep_dir(result.name)
         typer.echo(
-            f"{result.unsent} records wait in {result.home.root} for the tracking server; the next command sends them", err=True
+            f"{result.unsent.refused} records were refused by MLflow for good; they lie in {where} with the reasons", err=True
+        )
+    if result.unsent.waiting:
+        typer.echo(
+            f"{result.unsent.waiting} records wait in {result.home.root} for {result.home.tracking_uri}"
+            f" ({result.unsent.trouble}); the next command sends them",
+            err=True,
         )
     else:
-        typer.echo(_report(result.name, "table", None, None, result.home.root))
+        typer.echo(_report(result.name, "table", None, None, result.home))
     if result.state == "INTERRUPTED":
         typer.echo(f"interrupted; its state is saved. Go on with: vae-sweeps resume {result.name}{home}", err=True)
         raise typer.Exit(130)
@@ -269,9 +299,10 @@ def _user_mistakes() -> tuple[type[Exception], ...]:
     from orchestration.launch import LaunchError
     from orchestration.spec import SweepFileError
     from orchestration.trial_view import OutputFault
+    from orchestration.ui import UiError
     from vae_core.data.errors import DataError
 
-    return (UsageFault, OutputFault, SweepFileError, LaunchError, DataError, NotFound, HomeError)
+    return (UsageFault, OutputFault, SweepFileError, LaunchError, DataError, NotFound, HomeError, UiError)
 
 
 def main() -> None:

@@ -88,7 +88,7 @@ class Driver:
             )
             for epoch, value in sorted(past.values.items()):
                 if past.annealed_from is not None and epoch >= past.annealed_from:
-                    self._rule.keep(past.number, epoch, self._sign * value)
+                    self._rule.verdict(past.number, epoch, self._sign * value)
 
     def next_job(self) -> Job | None:
         """The next trial to train; None where there is no further one (``ended_by`` says why)."""
@@ -194,8 +194,9 @@ class Driver:
         if collapse and self.spec.collapse and self.spec.collapse.action == "stop":
             self._end(view, "COLLAPSED", collapse)
             return False
-        if not self._rule.keep(view.number, message.epoch, self._sign * value):
-            self._end(view, "PRUNED", f"not among the best 1/{self.spec.early_terminate.eta} at epoch {message.epoch}")
+        pruned = self._rule.verdict(view.number, message.epoch, self._sign * value)
+        if pruned:
+            self._end(view, "PRUNED", pruned)
             return False
         return True
 

@@ -25,6 +25,7 @@ from orchestration.study import Search
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from orchestration.sweep_record import Unsent
     from vae_core.data.images import ImageData
     from vae_core.data.text import TextData
 
@@ -44,8 +45,7 @@ class SweepResult:
     best: TrialView | None
     home: Home
     duration_s: float
-    unsent: int
-    """Records that the tracking server has not taken yet; they wait in the home and are sent by the next command."""
+    unsent: Unsent
 
 
 def run_sweep(
@@ -140,7 +140,7 @@ def _drive(
             driver.interrupt()
         search.set_state(driver.state())
         unsent = record.close(driver)
-        if unsent == 0:
+        if not unsent:
             _clear(driver, where)
     return SweepResult(
         name=spec.name,
@@ -219,10 +219,10 @@ def _only_driver(name: str, where: Home) -> Iterator[None]:
         yield
 
 
-def holder(name: str, home: str | Path | None = None) -> str | None:
+def holder(name: str, where: Home) -> str | None:
     """Which process drives the sweep, in words; None where none does."""
     try:
-        with _only_driver(name, resolve_home(home)):
+        with _only_driver(name, where):
             return None
     except FileNotFoundError:  # nothing of the sweep is on this machine
         return None

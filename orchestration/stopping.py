@@ -14,15 +14,15 @@ class StoppingRule(ABC):
     """
 
     @abstractmethod
-    def keep(self, trial: int, epoch: int, value: float) -> bool:
-        """Whether the trial goes on; ``value`` is lower-is-better and from an epoch past annealing's end."""
+    def verdict(self, trial: int, epoch: int, value: float) -> str | None:
+        """Why the trial is stopped, or None where it goes on; ``value`` is lower-is-better, from past annealing's end."""
 
 
 class Never(StoppingRule):
     """Every trial has its whole budget."""
 
-    def keep(self, trial: int, epoch: int, value: float) -> bool:
-        return True
+    def verdict(self, trial: int, epoch: int, value: float) -> str | None:
+        return None
 
 
 class Asha(StoppingRule):
@@ -37,15 +37,15 @@ class Asha(StoppingRule):
         self.min_epochs, self.eta = min_epochs, eta
         self.rungs: dict[int, dict[int, float]] = {}
 
-    def keep(self, trial: int, epoch: int, value: float) -> bool:
+    def verdict(self, trial: int, epoch: int, value: float) -> str | None:
         if not self._is_rung(epoch):
-            return True
+            return None
         rung = self.rungs.setdefault(epoch, {})
         rung[trial] = value
-        if len(rung) < self.eta:
-            return True
         kept = math.ceil(len(rung) / self.eta)
-        return value <= sorted(rung.values())[kept - 1]
+        if len(rung) < self.eta or value <= sorted(rung.values())[kept - 1]:
+            return None
+        return f"not among the best {kept} of {len(rung)} at epoch {epoch}"
 
     def _is_rung(self, epoch: int) -> bool:
         rung = self.min_epochs

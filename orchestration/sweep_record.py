@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from dataclasses import dataclass
 
 from dashboards.home import Home
 from orchestration.driver import Driver, TrialView
 from orchestration.note import NoteRow, sweep_note
 from orchestration.search_space import SearchSpace
-from orchestration.spec import SweepSpec
-from orchestration.tracking import SweepHeader, Tracker
+from orchestration.spec import SweepSpec, parse_sweep
+from orchestration.spool import SPOOL_FILE, SpoolBusy, pending_lines
+from orchestration.tracking import SweepHeader, Tracker, replay_spool
 
 _NOTE_EVERY_S = 5.0
 """The note is written at most so often, so that its cost does not grow with the number of trials."""
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """What is not in MLflow when a sweep has ended."""
+
+    waiting: int
+    """Entries that the next command sends."""
+    refused: int
+    """Entries that MLflow will never take; they lie beside the spool with their errors."""
+    trouble: str
+    """Why entries wait."""
+
+    def __bool__(self) -> bool:
+        return bool(self.waiting or self.refused)
 
 
 class SweepRecord:
@@ -29,7 +47,7 @@ class SweepRecord:
             parameters=SearchSpace(spec.parameters).names,
             source=text,
         )
-        self.tracker = Tracker(where.tracking_uri, where.artifact_root, where.sweep_dir(spec.name) / "spool.jsonl", header)
+        self.tracker = Tracker(where.tracking_uri, where.artifact_root, where.sweep_dir(spec.name) / SPOOL_FILE, header)
         self.tracker.open()
         self._noted_s = 0.0
 
@@ -43,12 +61,32 @@ class SweepRecord:
         name, question = driver.spec.name, driver.spec.question
         self.tracker.note(sweep_note(name, question, driver.state(), metric.name, metric.goal, driver.total_trials, rows))
 
-    def close(self, driver: Driver) -> int:
-        """Ends the record; returns how many entries still wait for the server."""
+    def close(self, driver: Driver) -> Unsent:
+        """Ends the record; returns what is not in it."""
         self.note(driver, force=True)
         self.tracker.closed(driver.state())
-        self.tracker.close()
-        return self.tracker.pending
+        waiting = self.tracker.close()
+        return Unsent(waiting, self.tracker.rejected, self.tracker.trouble or "")
+
+
+def send_waiting(where: Home) -> list[str]:
+    """Sends what earlier commands could not, for every sweep of the home that is not running; what went wrong, in words."""
+    troubles = []
+    for spool in sorted((where.root / "trials").glob(f"*/{SPOOL_FILE}")):
+        if not pending_lines(spool):
+            continue
+        uri = tracking_uri_of(spool.parent.name, where) or where.tracking_uri
+        with contextlib.suppress(SpoolBusy):  # it is running, and sends for itself
+            left = replay_spool(uri, where.artifact_root, spool, timeout=10.0)
+            if left:
+                troubles.append(f"{left} records of {spool.parent.name} still wait for {uri}")
+    return troubles
+
+
+def tracking_uri_of(sweep: str, where: Home) -> str | None:
+    """Where the sweep's own file sends its record; None where it leaves that to the home."""
+    file = where.sweep_file(sweep)
+    return parse_sweep(file.read_text(), origin=str(file)).tracking.uri if file.exists() else None
 
 
 def _row(view: TrialView) -> NoteRow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dashboards.errors import UnknownRun
+from dashboards.home import Home
 from dashboards.trial import TrialRecord, find_trial, trial_artifacts
 
 _SHOWN_LINES = 12
@@ -15,16 +16,16 @@ class OutputFault(ValueError):
     """What was asked for cannot be written there, by the user's mistake."""
 
 
-def trial_text(run: str, home: Path | None) -> str:
+def trial_text(run: str, where: Home) -> str:
     """What ``show`` prints."""
-    record = find_trial(run, home=home)
+    record = find_trial(run, tracking_uri=where.tracking_uri)
     state, reason = record.tags.get("trial.state", ""), record.tags.get("trial.reason", "")
     blocks = [
         f"{record.sweep}/{record.number}  {state}{f' ({reason})' if reason else ''}  run {record.run_id}",
         _block("record", {name: record.tags[name] for name in _PROVENANCE if name in record.tags}),
         _block("configuration", record.parameters),
         _block("scores", {name: f"{value:.6g}" for name, value in record.metrics.items()}),
-        *_samples(record, home),
+        *_samples(record, where),
     ]
     return "\n\n".join(blocks)
 
@@ -34,9 +35,9 @@ def _block(title: str, values: dict[str, str]) -> str:
     return "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in sorted(values.items()))])
 
 
-def _samples(record: TrialRecord, home: Path | None) -> list[str]:
+def _samples(record: TrialRecord, where: Home) -> list[str]:
     try:
-        with trial_artifacts(record, "samples", home=home) as directory:
+        with trial_artifacts(record, "samples", tracking_uri=where.tracking_uri) as directory:
             files = sorted(directory.iterdir())
             texts = [(file.stem, file.read_text().splitlines()) for file in files if file.suffix == ".txt"]
             pictures = [file.name for file in files if file.suffix == ".png"]
@@ -48,7 +49,7 @@ def _samples(record: TrialRecord, home: Path | None) -> list[str]:
     return blocks
 
 
-def generate_samples(run: str, number: int, temperature: float, seed: int, output: Path | None, home: Path | None) -> str:
+def generate_samples(run: str, number: int, temperature: float, seed: int, output: Path | None, where: Home) -> str:
     """Decodes codes drawn from the prior; what is returned is for the terminal.
 
     Args:
@@ -63,8 +64,8 @@ def generate_samples(run: str, number: int, temperature: float, seed: int, outpu
     from vae_core.data.config import TextConfig
     from vae_core.generate import decode_images, decode_text, grid, prior_codes, write_png
 
-    record = find_trial(run, home=home)
-    with trial_artifacts(record, "checkpoint", home=home) as directory:
+    record = find_trial(run, tracking_uri=where.tracking_uri)
+    with trial_artifacts(record, "checkpoint", tracking_uri=where.tracking_uri) as directory:
         loaded = load_model(directory)
     if output is not None and not output.absolute().parent.is_dir():
         raise OutputFault(f"{output.absolute().parent} is no directory; make it first")

@@ -8,37 +8,37 @@ from orchestration.stopping import Asha, CollapseRule, Never
 
 
 def test_never_keeps_everything() -> None:
-    assert all(Never().keep(trial, epoch, 1e9) for trial in range(5) for epoch in range(5))
+    assert not any(Never().verdict(trial, epoch, 1e9) for trial in range(5) for epoch in range(5))
 
 
 def test_rungs_are_powers_of_eta() -> None:
     rule = Asha(min_epochs=2, eta=3)
     for trial in range(9):
         for epoch in range(1, 20):
-            rule.keep(trial, epoch, float(trial))
+            rule.verdict(trial, epoch, float(trial))
     assert sorted(rule.rungs) == [2, 6, 18]
 
 
 def test_the_best_third_goes_on() -> None:
     rule = Asha(min_epochs=1, eta=3)
-    decisions = [rule.keep(trial, 1, value) for trial, value in enumerate([5.0, 6.0, 7.0, 4.0, 4.5, 3.0])]
+    cut = [rule.verdict(trial, 1, value) for trial, value in enumerate([5.0, 6.0, 7.0, 4.0, 4.5, 3.0])]
     # The first two cannot be judged; 7 is the worst of three; 4 is best of four (two are kept); 4.5 second; 3 best of six.
-    assert decisions == [True, True, False, True, True, True]
+    assert cut == [None, None, "not among the best 1 of 3 at epoch 1", None, None, None]
 
 
 def test_hearing_a_value_twice_changes_nothing() -> None:
     once, twice = Asha(1, 2), Asha(1, 2)
     for trial, value in enumerate([3.0, 2.0, 5.0, 1.0]):
-        first = once.keep(trial, 1, value)
-        assert twice.keep(trial, 1, value) == first
-        assert twice.keep(trial, 1, value) == first
+        first = once.verdict(trial, 1, value)
+        assert twice.verdict(trial, 1, value) == first
+        assert twice.verdict(trial, 1, value) == first
     assert once.rungs == twice.rungs
 
 
 def test_a_trial_that_missed_a_rung_counts_for_nobody_there() -> None:
     rule = Asha(min_epochs=1, eta=2)
-    rule.keep(0, 1, 2.0)
-    assert rule.keep(1, 2, 0.1)  # annealed only by epoch 2: the first at that rung
+    rule.verdict(0, 1, 2.0)
+    assert rule.verdict(1, 2, 0.1) is None  # annealed only by epoch 2: the first at that rung
     assert set(rule.rungs[1]) == {0}
 
 
