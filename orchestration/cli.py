@@ -93,7 +93,7 @@ def schema() -> None:
     """Print the JSON Schema of the sweep file, for editors."""
     import json
 
-    from orchestration.schema import json_schema
+    from orchestration.spec.schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
 
@@ -241,7 +241,7 @@ def doctor(home: HomeOption = None) -> None:
 def _where(sweep: str | None, home: Path | None) -> Home:
     """The home, with the place of the sweep's record; sends first what earlier commands could not."""
     from dashboards.home import resolve_home
-    from orchestration.sweep_record import send_waiting, tracking_uri_of
+    from orchestration.tracking.sweep_record import send_waiting, tracking_uri_of
 
     where = resolve_home(home)
     for trouble in send_waiting(where):

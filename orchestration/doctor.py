@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dashboards.home import Home, resolve_home
-from orchestration.records import EXPERIMENT, quiet_mlflow
-from orchestration.spool import SPOOL_FILE, is_held, pending_lines, rejected_path
+from orchestration.tracking.records import EXPERIMENT, quiet_mlflow
+from orchestration.tracking.spool import SPOOL_FILE, is_held, pending_lines, rejected_path
 
 if TYPE_CHECKING:
     from rich.table import Table

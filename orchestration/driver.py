@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from orchestration.messages import Job, Message, TrialState
-from orchestration.search_space import make_trial_config
 from orchestration.spec import SweepSpec
+from orchestration.spec.search_space import make_trial_config
 from orchestration.stopping import Asha, CollapseRule, Never, StoppingRule
 from orchestration.study import Search
 

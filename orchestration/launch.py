@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 from dashboards.home import Home, resolve_home
 from orchestration.driver import Driver, SweepState, TrialView
 from orchestration.environment import git_commit, prepare_ray
-from orchestration.search_space import SearchSpace, make_trial_config
 from orchestration.spec import SweepSpec, load_sweep, parse_sweep, spec_text
+from orchestration.spec.search_space import SearchSpace, make_trial_config
 from orchestration.study import Search
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestration.sweep_record import Unsent
+    from orchestration.tracking.sweep_record import Unsent
     from vae_core.data.images import ImageData
     from vae_core.data.text import TextData
 
@@ -116,7 +116,7 @@ def _drive(
     console: Console | None,
 ) -> SweepResult:
     from orchestration.display import Display
-    from orchestration.sweep_record import SweepRecord
+    from orchestration.tracking.sweep_record import SweepRecord
 
     started = time.monotonic()
     record = SweepRecord(spec, text, where)

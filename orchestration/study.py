@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestration.messages import TrialState
-from orchestration.search_space import Assignment, SearchSpace
 from orchestration.spec import SweepSpec
+from orchestration.spec.search_space import Assignment, SearchSpace
 
 if TYPE_CHECKING:
     import optuna

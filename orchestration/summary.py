@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestration.search_space import SearchSpace
 from orchestration.spec import SweepSpec
+from orchestration.spec.search_space import SearchSpace
 
 
 def summarise(spec: SweepSpec) -> str:

@@ -20,8 +20,8 @@ from types import FrameType
 from typing import TextIO
 
 from dashboards.home import Home, resolve_home
-from orchestration.note import trials_link
-from orchestration.records import EXPERIMENT, quiet_mlflow
+from orchestration.tracking.note import trials_link
+from orchestration.tracking.records import EXPERIMENT, quiet_mlflow
 
 DEFAULT_PORT = 5000
 _PORTS_TRIED = 50

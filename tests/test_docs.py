@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.cli import app
-from orchestration.sections import SweepSpec
+from orchestration.spec.sections import SweepSpec
 from tests.conftest import ROOT
 from vae_core.metrics import METRICS
 

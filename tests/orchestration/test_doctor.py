@@ -12,8 +12,8 @@ import pytest
 from dashboards.home import Home, resolve_home
 from orchestration import doctor
 from orchestration.doctor import CHECKS, Finding, examine, findings_table
-from orchestration.spool import SPOOL_FILE, Spool
-from orchestration.tracking import SweepHeader, Tracker
+from orchestration.tracking.spool import SPOOL_FILE, Spool
+from orchestration.tracking.tracker import SweepHeader, Tracker
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from dashboards.home import Home, resolve_home
-from orchestration.note import NoteRow, sweep_note
-from orchestration.spool import SPOOL_FILE
-from orchestration.tracking import SweepHeader, Tracker
+from orchestration.tracking.note import NoteRow, sweep_note
+from orchestration.tracking.spool import SPOOL_FILE
+from orchestration.tracking.tracker import SweepHeader, Tracker
 from orchestration.ui import DEFAULT_PORT, UiError, free_port, running_server, serve, sweep_links
 
 BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]

@@ -113,7 +113,7 @@ def test_active_units_are_those_above_the_threshold():
 
 def test_active_units_see_a_small_variance_about_a_large_mean():
     """E[z^2] - E[z]^2 would cancel all digits here."""
-    means = 1e7 + torch.tensor([[-0.2, -0.05], [0.2, 0.05]], dtype=torch.float64).repeat(50, 1)
+    means = 1e9 + torch.tensor([[-0.2, -0.05], [0.2, 0.05]], dtype=torch.float64).repeat(50, 1)
     assert active_units(means) == 1
 
 

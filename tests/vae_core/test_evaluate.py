@@ -139,6 +139,17 @@ def test_chunks_change_no_importance_weighted_score(subject: tuple[VAE[Any], Dat
     assert chunked.se == pytest.approx(whole.se, rel=1e-5)
 
 
+def test_an_example_s_importance_weighted_score_does_not_depend_on_its_batch(
+    subject: tuple[VAE[Any], Data], monkeypatch: pytest.MonkeyPatch
+):
+    model, data = subject
+    whole = importance_weighted(model, data, "valid", samples=7, seed=0)
+    monkeypatch.setattr("vae_core.evaluate._IMPORTANCE_BATCH", 3)
+    in_threes = importance_weighted(model, data, "valid", samples=7, seed=0)
+    assert in_threes.nll == pytest.approx(whole.nll, rel=1e-6)
+    assert in_threes.se == pytest.approx(whole.se, rel=1e-5)
+
+
 def test_a_part_of_the_split_is_drawn_by_the_seed(text_config: MakeConfig, sentences: TextData):
     model = text_model(text_config, sentences)
     first, again, other = (importance_weighted(model, sentences, "valid", samples=2, examples=9, seed=s) for s in (1, 1, 2))

@@ -240,6 +240,31 @@ def test_a_locked_mask_cuts_its_units_off_at_every_step(cell: Any):
     assert not torch.equal(after[1], before[1])
 
 
+def test_locked_dropout_drops_the_same_of_every_word_and_nothing_of_the_code(
+    text_config: MakeConfig, sentences: TextData, batch: TextBatch
+):
+    model = build_model(text_config({"model.decoder.variational_dropout.inputs": 0.5}), sentences, generator()).double()
+    z, seen = codes(1, batch.size, 4), []
+    decoder_of(model).layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    model.decoder.training_nll(batch, z, Streams.create(0))
+    words, code = seen[0].split((12, 4), 2)
+    assert torch.equal(code, z[0].unsqueeze(1).expand_as(code))
+    dropped = words == 0.0
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert len({tuple(row) for row in dropped[:, 0].tolist()}) == batch.size
+
+
+@pytest.mark.parametrize("part", ["inputs", "hidden", "output"])
+def test_locked_dropout_differs_between_sentences(part: str, text_config: MakeConfig, sentences: TextData, batch: TextBatch):
+    config = text_config({f"model.{network}.variational_dropout.{part}": 0.5 for network in ("encoder", "decoder")})
+    model = build_model(config, sentences, generator()).double()
+    twice = TextBatch(*(tensor[:1].expand(2, -1) for tensor in (batch.inputs, batch.targets, batch.mask)), batch.lengths[[0, 0]])
+    first, second = model.encode(twice, generator()).mean
+    assert not torch.equal(first, second)
+    first, second = model.decoder.training_nll(twice, codes(1, 1, 4).expand(1, 2, 4), Streams.create(0))[0]
+    assert first != second
+
+
 def test_full_word_dropout_leaves_a_decoder_that_sees_the_code_alone(
     text_config: MakeConfig, sentences: TextData, batch: TextBatch
 ):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orchestration.config_tree import ConfigClass, kind_of, members
-from orchestration.parameters import Fixed, Range, Values
-from orchestration.sections import SweepSpec
+from orchestration.spec.config_tree import ConfigClass, kind_of, members
+from orchestration.spec.parameters import Fixed, Range, Values
+from orchestration.spec.sections import SweepSpec
 from vae_core.config import TrialConfig
 
 Schema = dict[str, Any]

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.search_space import SearchSpace
-from orchestration.sections import Asha, Budget
 from orchestration.spec import SweepFileError, check_data_files, load_sweep, make_trial_config, parse_sweep, spec_text
+from orchestration.spec.search_space import SearchSpace
+from orchestration.spec.sections import Asha, Budget
 from tests.conftest import ROOT, TINY
 
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -212,7 +212,7 @@ def test_two_byte_text_is_not_taken_for_binary(tmp_path: Path, monkeypatch: pyte
 def test_loading_needs_no_heavy_import_and_no_time() -> None:
     program = f"""
 import sys, time
-import orchestration.spec, orchestration.schema, orchestration.templates
+import orchestration.spec, orchestration.spec.schema, orchestration.templates
 started = time.perf_counter()
 orchestration.spec.load_sweep({str(ROOT / "sweeps" / "quickstart.yaml")!r})
 print(time.perf_counter() - started)

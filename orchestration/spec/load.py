@@ -10,32 +10,12 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.representer import SafeRepresenter
 
-from orchestration import data_files
-from orchestration.checks import check, check_data
-from orchestration.faults import Fault, SweepFileError
-from orchestration.overrides import override, put
-from orchestration.search_space import make_trial_config
-from orchestration.sections import Asha, Budget, Collapse, MetricSpec, NoStopping, Resources, Search, SweepSpec, Tracking
-from orchestration.yaml_source import Source, parse_mapping, read_source
-
-__all__ = [
-    "Asha",
-    "Budget",
-    "Collapse",
-    "Fault",
-    "MetricSpec",
-    "NoStopping",
-    "Resources",
-    "Search",
-    "SweepFileError",
-    "SweepSpec",
-    "Tracking",
-    "check_data_files",
-    "load_sweep",
-    "make_trial_config",
-    "parse_sweep",
-    "spec_text",
-]
+from orchestration.spec import data_files as files
+from orchestration.spec.checks import check, check_data
+from orchestration.spec.faults import Fault, SweepFileError
+from orchestration.spec.overrides import override, put
+from orchestration.spec.sections import SweepSpec
+from orchestration.spec.yaml_source import Source, parse_mapping, read_source
 
 
 def load_sweep(
@@ -98,7 +78,7 @@ def _load(source: Source, directory: FilePath, overrides: Sequence[str], name: s
             faults += error.faults
     if name is not None:
         put(source, ("name",), name, "--name")
-    data_files.resolve(source, directory)
+    files.resolve(source, directory)
     spec, found = check(source)
     faults += found
     if spec is not None and with_data:

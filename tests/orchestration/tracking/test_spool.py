@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.spool import Spool, SpoolBusy, is_held, pending_lines, rejected_path
+from orchestration.tracking.spool import Spool, SpoolBusy, is_held, pending_lines, rejected_path
 
 
 def numbers(spool: Spool) -> list[int]:

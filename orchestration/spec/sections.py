@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from orchestration.parameters import AnyParameter
+from orchestration.spec.parameters import AnyParameter
 from vae_core.configurable import Config, Count
 
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$"

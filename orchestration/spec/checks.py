@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestration import data_files
-from orchestration.config_tree import dotted_names
-from orchestration.faults import Fault, Path, listed, nearest_name
-from orchestration.parameters import AnyParameter, Range
-from orchestration.search_space import SearchSpace
-from orchestration.sections import Asha, MetricSpec, SweepSpec
-from orchestration.trial_checks import Trials, located, overlaps, path_in_file, trials_of
-from orchestration.validation import MISFIT, Problem, validate
-from orchestration.yaml_source import Source
+from orchestration.spec import data_files
+from orchestration.spec.config_tree import dotted_names
+from orchestration.spec.faults import Fault, Path, listed, nearest_name
+from orchestration.spec.parameters import AnyParameter, Range
+from orchestration.spec.search_space import SearchSpace
+from orchestration.spec.sections import Asha, MetricSpec, SweepSpec
+from orchestration.spec.trial_checks import Trials, located, overlaps, path_in_file, trials_of
+from orchestration.spec.validation import MISFIT, Problem, validate
+from orchestration.spec.yaml_source import Source
 from vae_core.config import TrialConfig
 from vae_core.configurable import Config
 from vae_core.metrics import VALIDATION

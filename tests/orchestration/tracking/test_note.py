@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.note import NoteRow, escape, fill_in, quoted, short_names, sweep_note, trials_link
+from orchestration.tracking.note import NoteRow, escape, fill_in, quoted, short_names, sweep_note, trials_link
 
 
 def board(markdown: str) -> list[list[str]]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from dashboards.home import Home
 from orchestration.driver import Driver, TrialView
-from orchestration.note import NoteRow, sweep_note
-from orchestration.search_space import SearchSpace
 from orchestration.spec import SweepSpec, parse_sweep
-from orchestration.spool import SPOOL_FILE, SpoolBusy, pending_lines
-from orchestration.tracking import SweepHeader, Tracker, replay_spool
+from orchestration.spec.search_space import SearchSpace
+from orchestration.tracking.note import NoteRow, sweep_note
+from orchestration.tracking.spool import SPOOL_FILE, SpoolBusy, pending_lines
+from orchestration.tracking.tracker import SweepHeader, Tracker, replay_spool
 
 _NOTE_EVERY_S = 5.0
 """The note is written at most so often, so that its cost does not grow with the number of trials."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.messages import TrialState
-from orchestration.records import Records, as_text, is_outage, quiet_mlflow
-from orchestration.spool import Line, Spool, SpoolBusy
+from orchestration.tracking.records import Records, as_text, is_outage, quiet_mlflow
+from orchestration.tracking.spool import Line, Spool, SpoolBusy
 
 __all__ = ["SpoolBusy", "SweepHeader", "Tracker", "quiet_mlflow", "replay_spool"]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
@@ -106,7 +106,7 @@ class Tracker:
         self._say_of(number, "ended", state=state, reason=reason)
 
     def note(self, markdown: str) -> None:
-        """The text that the UI shows with the sweep's run; the marks of ``orchestration.note`` are filled in."""
+        """The text that the UI shows with the sweep's run; the marks of ``orchestration.tracking.note`` are filled in."""
         self._say("note", markdown=markdown)
 
     def closed(self, state: str) -> None:

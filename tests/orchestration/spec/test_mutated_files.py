@@ -7,8 +7,8 @@ import re
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestration.search_space import SearchSpace
 from orchestration.spec import SweepFileError, make_trial_config, parse_sweep, spec_text
+from orchestration.spec.search_space import SearchSpace
 from tests.conftest import TINY
 
 TEXT = """\

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from orchestration.faults import SweepFileError
-from orchestration.yaml_source import MAX_BYTES, MAX_NODES, parse, plain_scalar, read_source
+from orchestration.spec.faults import SweepFileError
+from orchestration.spec.yaml_source import MAX_BYTES, MAX_NODES, parse, plain_scalar, read_source
 
 
 @pytest.mark.parametrize(

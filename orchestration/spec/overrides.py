@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestration.faults import Fault, Path, SweepFileError
-from orchestration.yaml_source import Place, Source, parse
+from orchestration.spec.faults import Fault, Path, SweepFileError
+from orchestration.spec.yaml_source import Place, Source, parse
 
 
 def override(source: Source, assignment: str) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.note import fill_in, quoted
+from orchestration.tracking.note import fill_in, quoted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

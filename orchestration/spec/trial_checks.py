@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from orchestration.faults import Fault, Path
-from orchestration.parameters import Choices, Leaf, Range
-from orchestration.search_space import Parameters, assign, combinations, corners, merged
-from orchestration.validation import MISFIT, Problem, validate
-from orchestration.yaml_source import Source
+from orchestration.spec.faults import Fault, Path
+from orchestration.spec.parameters import Choices, Leaf, Range
+from orchestration.spec.search_space import Parameters, assign, combinations, corners, merged
+from orchestration.spec.validation import MISFIT, Problem, validate
+from orchestration.spec.yaml_source import Source
 from vae_core.config import TrialConfig
 from vae_core.configurable import flatten
 

@@ -9,9 +9,9 @@ import optuna
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from orchestration.parameters import AnyParameter, Range
-from orchestration.search_space import SearchSpace, make_trial_config
 from orchestration.spec import SweepSpec, parse_sweep
+from orchestration.spec.parameters import AnyParameter, Range
+from orchestration.spec.search_space import SearchSpace, make_trial_config
 from tests.conftest import TINY
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

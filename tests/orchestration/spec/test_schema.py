@@ -9,11 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from orchestration.config_tree import dotted_names
-from orchestration.schema import json_schema
 from orchestration.spec import SweepFileError, load_sweep, parse_sweep, spec_text
+from orchestration.spec.config_tree import dotted_names
+from orchestration.spec.schema import json_schema
+from orchestration.spec.yaml_source import parse
 from orchestration.templates import TEMPLATES, template_text
-from orchestration.yaml_source import parse
 from tests.conftest import ROOT, TINY
 from vae_core.config import TrialConfig
 from vae_core.schedules import Linear

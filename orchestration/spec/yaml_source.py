@@ -26,7 +26,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from orchestration.faults import Fault, Path, SweepFileError, dotted, shown
+from orchestration.spec.faults import Fault, Path, SweepFileError, dotted, shown
 
 MAX_BYTES = 256 * 1024
 MAX_NODES = 5_000

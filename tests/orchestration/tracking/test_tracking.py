@@ -19,10 +19,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from orchestration.messages import TrialState
-from orchestration.note import NoteRow, sweep_note
-from orchestration.records import MAX_PARAM, MAX_TAG, Records, quiet_mlflow
-from orchestration.spool import pending_lines, rejected_path
-from orchestration.tracking import SweepHeader, Tracker, replay_spool
+from orchestration.tracking.note import NoteRow, sweep_note
+from orchestration.tracking.records import MAX_PARAM, MAX_TAG, Records, quiet_mlflow
+from orchestration.tracking.spool import pending_lines, rejected_path
+from orchestration.tracking.tracker import SweepHeader, Tracker, replay_spool
 from vae_core.config import TrialConfig
 
 quiet_mlflow()

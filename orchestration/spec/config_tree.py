@@ -9,7 +9,7 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from orchestration.faults import Path
+from orchestration.spec.faults import Path
 from vae_core.configurable import Config
 
 ConfigClass = type[Config]

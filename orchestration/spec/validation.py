@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestration.config_tree import chosen, classes_at, dotted_names, field_names, kind_of, kinds
-from orchestration.faults import Path, listed, nearest_name
+from orchestration.spec.config_tree import chosen, classes_at, dotted_names, field_names, kind_of, kinds
+from orchestration.spec.faults import Path, listed, nearest_name
 from vae_core.configurable import Config
 
 C = TypeVar("C", bound=Config)

@@ -10,16 +10,16 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestration.config_tree import with_default_kinds
-from orchestration.faults import dotted
-from orchestration.parameters import AnyParameter, Choices, Leaf, Range, encoded
-from orchestration.validation import validate
+from orchestration.spec.config_tree import with_default_kinds
+from orchestration.spec.faults import dotted
+from orchestration.spec.parameters import AnyParameter, Choices, Leaf, Range, encoded
+from orchestration.spec.validation import validate
 from vae_core.config import TrialConfig
 
 if TYPE_CHECKING:
     import optuna
 
-    from orchestration.spec import SweepSpec
+    from orchestration.spec.sections import SweepSpec
 
 Assignment = dict[str, Any]
 """Values by dotted name below the trial config; a choice under ``….kind``; a list is one value."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Any
 
-from orchestration.config_tree import field_members, kind_of
-from orchestration.faults import Path
-from orchestration.yaml_source import Source
+from orchestration.spec.config_tree import field_members, kind_of
+from orchestration.spec.faults import Path
+from orchestration.spec.yaml_source import Source
 from vae_core.config import TrialConfig
 from vae_core.data.config import DataConfig
 
