@@ -130,7 +130,8 @@ def _fairness(complete: pd.DataFrame) -> list[str]:
         else:
             told = "; ".join(f"{plain(value)} in {_trials(among)}" for value, among in complete["trial"].groupby(values))
             warnings.append(f"NOT equal, so beware: complete trials do not share {words}: {told}.")
-    everyone = "It has" if len(complete) == 1 else f"All {len(complete)} complete trials have"
+    count = len(complete)
+    everyone = {1: "It has", 2: "Both complete trials have"}.get(count, f"All {count} complete trials have")
     sentences = [f"{everyone} {_listed(shared)}."] if shared else []
     early = complete[complete["epochs"] < complete["training.epochs"]] if "training.epochs" in complete else complete.iloc[:0]
     if not early.empty:

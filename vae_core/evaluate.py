@@ -43,7 +43,8 @@ def evaluate(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int
     scores = {"neg_elbo": distortion + rate, "distortion": distortion, "rate": rate}
     if isinstance(data, TextData):
         scores["perplexity"] = perplexity((coded.nll.sum() + coded.rate.sum()).item(), _target_tokens(data, split))
-        scores["softmax_gap"] = coded.gap.mean().item()
+        if not coded.gap.isnan().all():  # negative sampling has none
+            scores["softmax_gap"] = coded.gap.mean().item()
     n = len(coded.nll)
     chosen = torch.arange(min(n, MUTUAL_INFORMATION_EXAMPLES)) * n // min(n, MUTUAL_INFORMATION_EXAMPLES)
     subset = DiagonalGaussian(coded.posterior.mean[chosen], coded.posterior.log_variance[chosen])

@@ -40,7 +40,10 @@ class Decoder(nn.Module, ABC, Generic[BatchT]):
 
     @abstractmethod
     def nll_and_gap(self, batch: BatchT, z: Tensor, negatives: Generator) -> tuple[Tensor, Tensor]:
-        """``nll``, and what the training loss adds to it without dropout, each (K, B); the gap is 0 where training is exact."""
+        """``nll``, and what the training loss adds to it without dropout, each (K, B).
+
+        The gap is 0 where training is exact, and NaN where its loss stands for no likelihood.
+        """
 
     @abstractmethod
     def bytes_per_sample(self, batch: BatchT) -> int:

@@ -95,7 +95,8 @@ class SentenceDecoder(Decoder[TextBatch]):
         exact = packed.sums(self.head.nll(hidden, targets))
         if self.head.normalised:
             return exact, torch.zeros_like(exact)
-        return exact, packed.sums(self.head.loss(hidden, targets, negatives)) - exact
+        approximate = self.head.approximate_nll(hidden, targets, negatives)
+        return exact, torch.full_like(exact, torch.nan) if approximate is None else packed.sums(approximate) - exact
 
     def bytes_per_sample(self, batch: TextBatch) -> int:
         # inputs, gates and states of every step, twice over for temporaries; the head bounds its own

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vae_core.configurable import Config, Count
+from vae_core.configurable import Config, Count, Positive
 
 if TYPE_CHECKING:
     from vae_core.softmax.head import HeadSizes, SoftmaxHead
@@ -31,6 +31,19 @@ class FullSoftmax(SoftmaxConfig):
         return FullHead(sizes)
 
 
+class ChunkedSoftmax(SoftmaxConfig):
+    """Chunked softmax (Hsu et al. 2024): exact, a few tokens at a time, with the gradients computed in the forward pass."""
+
+    kind: Literal["chunked"] = "chunked"
+    chunk_mib: Positive = 32.0
+    """Memory that the logits of one chunk may take, in MiB; a chunk has one token at least."""
+
+    def build(self, sizes: HeadSizes) -> SoftmaxHead:
+        from vae_core.softmax.chunked import ChunkedHead
+
+        return ChunkedHead(self, sizes)
+
+
 class AdaptiveSoftmax(SoftmaxConfig):
     """Adaptive softmax (Grave et al. 2017): a head of frequent words and clusters of rarer ones; exact and normalised."""
 
@@ -52,16 +65,58 @@ class AdaptiveSoftmax(SoftmaxConfig):
         return AdaptiveHead(self, sizes)
 
 
-class SampledSoftmax(SoftmaxConfig):
-    """Sampled softmax (Jean et al. 2015; Jozefowicz et al. 2016): corrected by log q, and scored by the full softmax."""
+class HierarchicalSoftmax(SoftmaxConfig):
+    """Hierarchical softmax of two levels (Goodman 2001): first the word's class, then the word in it; exact and normalised."""
 
-    kind: Literal["sampled"] = "sampled"
+    kind: Literal["hierarchical"] = "hierarchical"
+    classes: Count | None = None
+    """Word classes; null: the square root of the vocabulary's size, which costs least."""
+    grouping: Literal["size", "frequency"] = "size"
+    """Neighbours in rank share a class: as many words in each, or (Mikolov et al. 2011) as many training tokens. By frequency
+    the most frequent words stand alone, and the classes may be fewer than asked for."""
+
+    def build(self, sizes: HeadSizes) -> SoftmaxHead:
+        from vae_core.softmax.hierarchical import HierarchicalHead
+
+        return HierarchicalHead(self, sizes)
+
+
+class ProposalConfig(SoftmaxConfig):
+    """What the members that draw negative classes from a proposal share."""
+
+    default_power: ClassVar[float] = 1.0
     samples: Count = 1024
     """Negative classes drawn a step, shared over the batch and the time steps."""
-    proposal: Literal["unigram", "log_uniform", "uniform"] = "log_uniform"
+    proposal: Literal["unigram", "log_uniform", "uniform"] = "unigram"
     """Where they are drawn from: training frequency (counts of 0 taken as 1), Zipf's law over the ranks, or evenly."""
+    power: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """The unigram proposal goes with frequency to this power, and has no other; null: 1, in negative sampling 0.75."""
+
+    @model_validator(mode="after")
+    def _power_of_what(self) -> Self:
+        if self.power is not None and self.proposal != "unigram":
+            raise ValueError(f"power: {self.power} is for proposal unigram; with {self.proposal} it must be null")
+        return self
+
+    @property
+    def exponent(self) -> float:
+        """``power``, or its default."""
+        return self.default_power if self.power is None else self.power
+
+
+class SampledSoftmax(ProposalConfig):
+    """Sampled softmax (Bengio & Senécal 2008; Jean et al. 2015): corrected by log q, and scored by the full softmax."""
+
+    kind: Literal["sampled"] = "sampled"
+    proposal: Literal["unigram", "log_uniform", "uniform"] = "log_uniform"
+    """Where negatives are drawn from: training frequency (counts of 0 taken as 1), Zipf's law over the ranks, or evenly."""
     replacement: bool = False
     """false: all drawn differ, so samples cannot exceed the vocabulary; the gradient is far less noisy than with repeats."""
+    targets: Literal["include", "exclude", "proposal"] = "include"
+    """How a token's target enters the estimate of its normaliser. include: as a candidate, corrected by its own log q (Jean et
+    al. 2015): log p is the optimum, the normaliser too large. exclude: once and uncorrected, beside negatives that are never the
+    target (Blanc & Rendle 2018): the normaliser is unbiased, its logarithm and the gradient are off by O(1/samples). proposal:
+    only where it was drawn (Bengio & Senécal 2008): as exclude, but far noisier, and the loss has no lower bound."""
 
     def build(self, sizes: HeadSizes) -> SoftmaxHead:
         from vae_core.softmax.sampled import SampledHead
@@ -69,5 +124,51 @@ class SampledSoftmax(SoftmaxConfig):
         return SampledHead(self, sizes)
 
 
-AnySoftmax = Annotated[FullSoftmax | AdaptiveSoftmax | SampledSoftmax, Field(discriminator="kind")]
-"""The family's table."""
+class NoiseContrastive(ProposalConfig):
+    """Noise contrastive estimation (Gutmann & Hyvärinen 2010; Mnih & Teh 2012): the target told from noise, normaliser fixed at 1."""
+
+    kind: Literal["nce"] = "nce"
+
+    def build(self, sizes: HeadSizes) -> SoftmaxHead:
+        from vae_core.softmax.nce import NceHead
+
+        return NceHead(self, sizes)
+
+
+class NegativeSampling(ProposalConfig):
+    """Negative sampling (Mikolov et al. 2013): the target told from noise without correction; no likelihood, log(p/kq) instead."""
+
+    default_power = 0.75
+    kind: Literal["negative_sampling"] = "negative_sampling"
+
+    def build(self, sizes: HeadSizes) -> SoftmaxHead:
+        from vae_core.softmax.nce import NegativeSamplingHead
+
+        return NegativeSamplingHead(self, sizes)
+
+
+class OneVsEach(SoftmaxConfig):
+    """One-vs-each (Titsias 2016): a bound on log p from the target's contest with each other class, or with some of them."""
+
+    kind: Literal["one_vs_each"] = "one_vs_each"
+    samples: Count = 1024
+    """Other classes drawn a step, all different, evenly, and shared over the batch and the time steps."""
+
+    def build(self, sizes: HeadSizes) -> SoftmaxHead:
+        from vae_core.softmax.one_vs_each import OneVsEachHead
+
+        return OneVsEachHead(self, sizes)
+
+
+AnySoftmax = Annotated[
+    FullSoftmax
+    | ChunkedSoftmax
+    | AdaptiveSoftmax
+    | HierarchicalSoftmax
+    | SampledSoftmax
+    | NoiseContrastive
+    | NegativeSampling
+    | OneVsEach,
+    Field(discriminator="kind"),
+]
+"""The family's table. The SVD softmax is no member: it speeds a trained head up, and cannot be trained."""

@@ -44,6 +44,13 @@ class SoftmaxHead(nn.Module, ABC):
     def loss(self, hidden: Tensor, targets: Tensor, generator: Generator | None = None) -> Tensor:
         """Training loss of each token, (N, D), (N,) -> (N,); ``generator`` draws the negatives, where there are any."""
 
+    def approximate_nll(self, hidden: Tensor, targets: Tensor, generator: Generator | None = None) -> Tensor | None:
+        """What training takes for the exact negative log likelihood of each token, (N, D), (N,) -> (N,).
+
+        Its difference from ``nll`` is the gap that is reported. None where training knows no likelihood.
+        """
+        return self.loss(hidden, targets, generator)
+
     @abstractmethod
     def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Exact negative log likelihood of each token in nats, (N, D), (N,) -> (N,); never makes the N x V logits."""

@@ -1,4 +1,4 @@
-"""Where the sampled softmax draws its negative classes from: O(V) once, then O(log V) a draw.
+"""Where negative classes are drawn from: O(V) once, then O(log V) a draw.
 
 Symbols: q the probability of a class, S classes drawn, T tries made for them, V classes.
 """
@@ -11,6 +11,11 @@ from abc import ABC, abstractmethod
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
+
+from vae_core.softmax.config import ProposalConfig
+
+TICKETS = 2**20
+"""Of a class that was seen once: rounds its probability by less than 1e-6, and leaves room for 10^12 tokens."""
 
 
 class Proposal(nn.Module, ABC):
@@ -54,16 +59,20 @@ class LogUniform(Proposal):
 
 
 class Unigram(Proposal):
-    """q = count / sum of counts, over the training split; a count of 0 is taken as 1, so that every class can be drawn."""
+    """q ~ count^power, counts over the training split; a count of 0 is taken as 1, so that every class can be drawn.
+
+    A class holds tickets in proportion to q, whole numbers, so that draws follow ``log_q`` exactly.
+    """
 
     cumulative: Tensor
-    """int64 (V,): draws are exact, in integers"""
+    """Tickets up to and with each class, int64 (V,)"""
 
-    def __init__(self, counts: np.ndarray) -> None:
-        floored = torch.from_numpy(np.maximum(counts, 1).astype(np.int64))
-        super().__init__(floored.double() / floored.sum())
-        self.register_buffer("cumulative", floored.cumsum(0), persistent=False)
-        self._total = int(floored.sum())
+    def __init__(self, counts: np.ndarray, power: float = 1.0) -> None:
+        floored = np.maximum(counts, 1).astype(np.float64)
+        tickets = torch.from_numpy(np.rint(floored**power * TICKETS).astype(np.int64))
+        super().__init__(tickets.double() / tickets.sum())
+        self._total = int(tickets.sum())
+        self.register_buffer("cumulative", tickets.cumsum(0), persistent=False)
 
     def draw(self, count: int, generator: Generator) -> Tensor:
         tickets = torch.randint(self._total, (count,), generator=generator, device=generator.device)
@@ -76,6 +85,11 @@ PROPOSALS: dict[str, type[Uniform] | type[LogUniform] | type[Unigram]] = {
     "uniform": Uniform,
 }
 """The family's table."""
+
+
+def make_proposal(config: ProposalConfig, counts: np.ndarray) -> Proposal:
+    """The proposal that the config names."""
+    return Unigram(counts, config.exponent) if config.proposal == "unigram" else PROPOSALS[config.proposal](counts)
 
 
 def draw_distinct(proposal: Proposal, count: int, generator: Generator, tries: int) -> tuple[Tensor, int]:

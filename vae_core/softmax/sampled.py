@@ -6,7 +6,7 @@ Shapes: N tokens, D features, V vocabulary size, S negative classes, shared by a
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from vae_core.softmax.config import SampledSoftmax
 from vae_core.softmax.full import FullHead
 from vae_core.softmax.head import HeadSizes
-from vae_core.softmax.proposals import PROPOSALS, draw_distinct, expected_tries, log_expected_count
+from vae_core.softmax.proposals import draw_distinct, expected_tries, log_expected_count, make_proposal
 
 
 class Negatives(NamedTuple):
@@ -27,16 +27,25 @@ class Negatives(NamedTuple):
     target_log_expected: Tensor
     """log E[count] of each token's target, (N,)"""
     distinct: bool
-    """Drawn without replacement: a negative that is the token's target (an accidental hit) is then masked."""
+    """Drawn without replacement."""
 
 
 class SampledHead(FullHead):
-    """Sampled softmax by importance sampling (Jean et al. 2015; Jozefowicz et al. 2016); scored by its full softmax.
+    """Sampled softmax by importance sampling (Bengio & Senécal 2008; Jean et al. 2015); scored by its full softmax.
 
-    loss = -log softmax over {target, S negatives} of logit - log E[count], E[count] = S q with replacement,
-    1 - (1 - q)^T after T tries without. As S grows the gradient comes to that of the full softmax, and logits log p are the
-    optimum for any S (without replacement: up to O(1/S)). Both hold without replacement only if accidental hits are masked, and
-    with it only if they stay: a target counts 1 / (S q) there, and it is the hits that make up the rest of its part.
+    loss = log Z' - f_t, with Z' an estimate of the normaliser Z from the logits f_j of S negatives, c_j = E[count_j] = S q with
+    replacement, 1 - (1 - q)^T after T tries without:
+
+    - include: Z' = c_t (e^f_t / c_t + sum_j e^f_j / c_j), cross entropy among candidates (Jean et al. 2015; Jozefowicz et al.
+      2016). Logits log p are the optimum for any S (without replacement: up to O(1/S)). It holds without replacement only if
+      accidental hits, negatives that are the target, are masked, and with it only if they stay: a target counts 1 / (S q)
+      there, and it is the hits that make up the rest of its part.
+    - exclude: Z' = e^f_t + sum_{j != t} e^f_j / c_j (Blanc & Rendle 2018). E Z' = Z with replacement, so that the loss is too
+      small on average, and its gradient off by O(1/S).
+    - proposal: Z' = sum_j e^f_j / c_j (Bengio & Senécal 2008). E Z' = Z too; where the target was not drawn the loss falls
+      without bound as its logit grows.
+
+    As S grows the gradient of each comes to that of the full softmax.
 
     The vectors of targets and negatives are gathered by one lookup, so that the logits cost N x S and not N x V. The gradient of
     the weight is dense all the same: a step still fills V x D zeros, and the optimiser goes through them.
@@ -54,15 +63,15 @@ class SampledHead(FullHead):
                 f"model.softmax.samples: {config.samples} is too large for a vocabulary of {sizes.vocabulary} words; "
                 f"without replacement it must be {sizes.vocabulary} at most"
             )
-        self.samples, self.replacement = config.samples, config.replacement
-        self.proposal = PROPOSALS[config.proposal](sizes.counts)
+        self.samples, self.replacement, self.targets = config.samples, config.replacement, config.targets
+        self.proposal = make_proposal(config, sizes.counts)
         some_left_out = not config.replacement and config.samples < sizes.vocabulary
         # An eighth above what is expected: one round of draws is then nearly always enough.
         self._tries = expected_tries(self.proposal.log_q, config.samples) * 9 // 8 if some_left_out else config.samples
 
     def loss(self, hidden: Tensor, targets: Tensor, generator: Generator | None = None) -> Tensor:
         assert generator is not None, "the sampled softmax draws its negatives from an explicit generator"
-        return sampled_nll(hidden, self.weight, self.bias, targets, self.draw(targets, generator))
+        return sampled_nll(hidden, self.weight, self.bias, targets, self.draw(targets, generator), self.targets)
 
     def draw(self, targets: Tensor, generator: Generator) -> Negatives:
         """One step's negatives."""
@@ -76,18 +85,33 @@ class SampledHead(FullHead):
         return Negatives(ids, log_expected_count(log_q[ids], tries), log_expected_count(log_q[targets], tries), distinct=True)
 
 
-def sampled_nll(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, negatives: Negatives) -> Tensor:
-    """Cross entropy of each token among its target and the negatives, (N, D), (V, D), (V,), (N,) -> (N,)."""
-    ids = torch.cat([targets, negatives.ids])
-    sizes = [len(targets), len(negatives.ids)]
-    target_rows, negative_rows = torch.split(weight.index_select(0, ids), sizes)
-    correction = torch.cat([negatives.target_log_expected, negatives.log_expected]).to(bias.dtype)
-    target_bias, negative_bias = torch.split(bias.index_select(0, ids) - correction, sizes)
-    target_logits = (hidden * target_rows).sum(1) + target_bias
-    logits = torch.addmm(negative_bias, hidden, negative_rows.T)
-    if negatives.distinct:
+def sampled_nll(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    negatives: Negatives,
+    treatment: Literal["include", "exclude", "proposal"] = "include",
+) -> Tensor:
+    """log Z' - f_t of each token, but for the constant log c_t of ``include``, (N, D), (V, D), (V,), (N,) -> (N,)."""
+    target_logits, logits = gathered_logits(hidden, weight, bias, targets, negatives.ids)
+    logits = logits.sub_(negatives.log_expected.to(logits.dtype))
+    if treatment == "include":
+        target_logits = target_logits - negatives.target_log_expected.to(logits.dtype)
+    if treatment == "exclude" or (treatment == "include" and negatives.distinct):
         logits = logits.masked_fill_(targets.unsqueeze(1) == negatives.ids, -torch.inf)
+    if treatment == "proposal":
+        return logits.logsumexp(1) - target_logits
     # logsumexp by hand, with the target's logit apart: in place on the N x S, and with a gradient where all S are hits.
     highest = torch.maximum(logits.detach().amax(1), target_logits.detach())
     others = logits.sub_(highest.unsqueeze(1)).exp_().sum(1)
     return torch.log(others + torch.exp(target_logits - highest)) + highest - target_logits
+
+
+def gathered_logits(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Each token's logit of its target (N,) and of each of the classes ``ids`` (N, S); one lookup for both."""
+    sizes = [len(targets), len(ids)]
+    both = torch.cat([targets, ids])
+    target_rows, rows = torch.split(weight.index_select(0, both), sizes)
+    target_bias, biases = torch.split(bias.index_select(0, both), sizes)
+    return (hidden * target_rows).sum(1) + target_bias, torch.addmm(biases, hidden, rows.T)
