@@ -113,7 +113,7 @@ def _processor(home: Home) -> Iterator[Finding]:
 
 
 def _memory(home: Home) -> Iterator[Finding]:
-    import psutil  # type: ignore[import-untyped]  # it ships no types
+    import psutil
 
     memory = psutil.virtual_memory()
     limit = _cgroup_number("memory.max")

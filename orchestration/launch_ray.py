@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -34,6 +35,7 @@ RETRIES = 2
 def run(driver: Driver, data: TextData | ImageData | None) -> None:
     """Runs the sweep to its end on a Ray of its own, or on the one that this process is already connected to."""
     resources = driver.spec.resources
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # what fails is said by the driver
     own = not ray.is_initialized()
     if own:
         ray.init(
@@ -43,11 +45,19 @@ def run(driver: Driver, data: TextData | ImageData | None) -> None:
             logging_level=logging.ERROR,
             num_cpus=_cpus_wanted(resources),
         )
+        _hide_token()
     try:
         _fit(driver, data, resources)
     finally:
         if own:
             ray.shutdown()
+
+
+def _hide_token() -> None:
+    """Ray listens on every interface, guarded by a token that it writes for all to read: let only its owner read it."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.exists():
+        token.chmod(0o600)
 
 
 def _cpus_wanted(resources: Resources) -> int | None:
@@ -60,7 +70,6 @@ def _cpus_wanted(resources: Resources) -> int | None:
 def _fit(driver: Driver, data: TextData | ImageData | None, resources: Resources) -> None:
     trainable = tune.with_parameters(TrialTrainable, data=data)
     trainable = tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu})
-    logging.getLogger("ray").setLevel(logging.CRITICAL)  # what fails is said by the driver
     with tempfile.TemporaryDirectory(prefix="vae-sweeps-ray-") as scratch:  # Tune's own bookkeeping, which nobody reads
         tune.Tuner(
             trainable,

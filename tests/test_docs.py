@@ -55,7 +55,7 @@ def test_the_commands_of_the_readme(tmp_path: Path) -> None:
     for words in commands:
         if words[1] == "ui":  # serves until it is told to end: test_ui has it
             continue
-        extra = ["--debug", "--set", "run_cap=2", "--set", "trial.training.epochs=1"] if words[1] == "run" else []
+        extra = ["--debug", "--set", "run_cap=2", "--set", "trial.training.epochs=2"] if words[1] == "run" else []
         arguments = [*words[1:], *extra]
         done = subprocess.run(
             [sys.executable, "-m", "orchestration", *arguments],

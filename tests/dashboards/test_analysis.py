@@ -186,7 +186,7 @@ def test_the_same_configuration_twice_is_no_single_seed() -> None:
 
 
 def test_what_is_shared_is_told() -> None:
-    assert "All 2 complete trials have the same data (d1), the same seed (0) and the same planned number of epochs (20)." in text(
+    assert "Both complete trials have the same data (d1), the same seed (0) and the same planned number of epochs (20)." in text(
         trials_of([2.0, 1.0])
     )
 

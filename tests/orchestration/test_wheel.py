@@ -46,7 +46,7 @@ def test_the_wheel_works_outside_the_tree(tmp_path: Path) -> None:
         ["init", "mine.yaml"],
         ["validate", "mine.yaml"],
         ["schema"],
-        ["run", "mine.yaml", "--debug", "--set", "run_cap=1", "--set", "trial.training.epochs=1"],
+        ["run", "mine.yaml", "--debug", "--set", "run_cap=1", "--set", "trial.training.epochs=2"],
     ):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=elsewhere, timeout=300, check=False

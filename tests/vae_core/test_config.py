@@ -75,11 +75,23 @@ def test_unknown_keys_are_refused_by_their_place(path: str, text_config: MakeCon
         ("model.decoder.word_dropout", 1.1),
         ("model.softmax", {"kind": "adaptive", "cutoffs": [5, 5]}),
         ("model.softmax", {"kind": "adaptive", "cutoffs": []}),
+        ("model.softmax", {"kind": "chunked", "chunk_mib": 0}),
+        ("model.softmax", {"kind": "hierarchical", "classes": 0}),
+        ("model.softmax", {"kind": "sampled", "targets": "mask"}),
+        ("model.softmax", {"kind": "nce", "proposal": "unigram", "power": 1.5}),
+        ("model.softmax", {"kind": "svd"}),
     ],
 )
 def test_values_out_of_range_are_refused(path: str, value: object, text_config: MakeConfig):
     with pytest.raises(ValidationError):
         text_config({path: value})
+
+
+@pytest.mark.parametrize("kind", ["sampled", "nce", "negative_sampling"])
+def test_a_power_needs_the_unigram_proposal(kind: str, text_config: MakeConfig):
+    text_config({"model.softmax": {"kind": kind, "proposal": "unigram", "power": 0.5}})
+    with pytest.raises(ValidationError, match=r"power: 0\.5 is for proposal unigram; with uniform it must be null"):
+        text_config({"model.softmax": {"kind": kind, "proposal": "uniform", "power": 0.5}})
 
 
 def test_a_whole_number_is_welcome_where_a_real_one_is_wanted(text_config: MakeConfig):
@@ -98,6 +110,7 @@ def test_configs_are_frozen(text_config: MakeConfig):
         (TEXT, {"model.likelihood": {"kind": "bernoulli"}}, "bernoulli is for images"),
         (IMAGES, {"model.likelihood": {"kind": "categorical"}}, "categorical is for text"),
         (IMAGES, {"model.softmax": {"kind": "sampled"}}, "sampled is for text"),
+        (IMAGES, {"model.softmax": {"kind": "chunked"}}, "chunked is for text"),
         (IMAGES, {"model.likelihood": {"kind": "gaussian"}}, "needs data.pixels: grey"),
         (TEXT, {"model.decoder.tie_embeddings": True, "model.decoder.output_map": False}, "tie_embeddings needs output_map"),
     ],

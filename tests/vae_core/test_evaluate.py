@@ -95,6 +95,24 @@ def test_a_sampled_head_is_scored_by_its_full_softmax(text_config: MakeConfig, s
     assert abs(approximated["softmax_gap"]) > 0.01
 
 
+@pytest.mark.parametrize("kind", ["nce", "negative_sampling", "one_vs_each"])
+def test_binary_losses_are_scored_by_their_full_softmax(kind: str, text_config: MakeConfig, sentences: TextData):
+    """Negative sampling has no likelihood of its own, hence no gap; one-vs-each bounds it from above; nce leaves Z out."""
+    full = text_model(text_config, sentences)
+    other = text_model(text_config, sentences, {"model.softmax": {"kind": kind, "samples": 64}})
+    other.load_state_dict(full.state_dict(), strict=False)
+    exact, approximated = (evaluate(model, sentences, "valid", 32, seed=0) for model in (full, other))
+    assert approximated["neg_elbo"] == pytest.approx(exact["neg_elbo"], rel=1e-6)
+    assert exact.keys() - approximated.keys() == ({"softmax_gap"} if kind == "negative_sampling" else set())
+    assert all(math.isfinite(score) for score in approximated.values())
+    if kind == "one_vs_each":
+        assert approximated["softmax_gap"] > 1.0
+    if kind == "nce":  # weights near 0 and biases of 0, as the full softmax has them: Z is nearly V
+        split = sentences.splits["valid"]
+        tokens = (int(split.offsets[-1]) + len(split)) / len(split)
+        assert approximated["softmax_gap"] == pytest.approx(-tokens * math.log(len(sentences.vocabulary)), rel=0.02)
+
+
 def test_the_gap_is_what_training_reports_too_much(text_config: MakeConfig, sentences: TextData):
     model = text_model(text_config, sentences, SAMPLED)
     scores = evaluate(model, sentences, "valid", 1000, seed=3)

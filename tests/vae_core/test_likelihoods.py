@@ -15,7 +15,7 @@ from vae_core.likelihoods import ImageLikelihood, build_likelihood
 B, P = 5, 7
 CONFIGS: dict[type, Bernoulli | Gaussian] = {Bernoulli: Bernoulli(), Gaussian: Gaussian()}
 
-every_likelihood = pytest.mark.parametrize("likelihood", [build_likelihood(config) for config in CONFIGS.values()], ids=repr)
+every_likelihood = pytest.mark.parametrize("likelihood", [build_likelihood(config) for config in CONFIGS.values()], ids=[kind.__name__ for kind in CONFIGS])
 
 
 def numbers(likelihood: ImageLikelihood, *leading: int) -> Tensor:

@@ -31,6 +31,8 @@ TEXT_MODELS: dict[str, dict[str, Any]] = {
     "adaptive": {"model.softmax": {"kind": "adaptive", "cutoffs": [50, 150]}},
     "adaptive tied": {"model.softmax": {"kind": "adaptive", "cutoffs": [50, 150]}, "model.decoder.tie_embeddings": True},
     "sampled": {"model.softmax": {"kind": "sampled", "samples": 64}},
+    "hierarchical tied": {"model.softmax": {"kind": "hierarchical"}, "model.decoder.tie_embeddings": True},
+    "nce tied": {"model.softmax": {"kind": "nce", "samples": 64}, "model.decoder.tie_embeddings": True},
 }
 
 

@@ -125,7 +125,7 @@ class SampledSoftmax(ProposalConfig):
 
 
 class NoiseContrastive(ProposalConfig):
-    """Noise contrastive estimation (Gutmann & Hyvärinen 2010; Mnih & Teh 2012): the target told from noise, normaliser fixed at 1."""
+    """Noise contrastive estimation (Gutmann & Hyvärinen 2010; Mnih & Teh 2012): target against noise, normaliser 1."""
 
     kind: Literal["nce"] = "nce"
 
@@ -136,7 +136,7 @@ class NoiseContrastive(ProposalConfig):
 
 
 class NegativeSampling(ProposalConfig):
-    """Negative sampling (Mikolov et al. 2013): the target told from noise without correction; no likelihood, log(p/kq) instead."""
+    """Negative sampling (Mikolov et al. 2013): the target against noise, uncorrected: log(p / k q), no likelihood."""
 
     default_power = 0.75
     kind: Literal["negative_sampling"] = "negative_sampling"

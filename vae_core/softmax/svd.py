@@ -1,6 +1,6 @@
 """The SVD softmax: a preview of all logits in few dimensions, the best ones recomputed; for a trained head, and not to train.
 
-Shapes: N tokens, D features, V vocabulary size, W dimensions of the preview, n words recomputed.
+Shapes: N tokens, D features, V vocabulary size, W dimensions of the preview, n words recomputed; A the head's weight.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class StaleError(RuntimeError):
 class SvdHead:
     """SVD softmax (Shim et al. 2017) of a trained head, for evaluation and generation.
 
-    With the weight's decomposition U S X^T: B = U S and h' = X^T h give the same logits B h', in dimensions of falling weight.
-    The first W give a preview of all V logits; the n highest are then computed in full. Exact at W = D or n = V.
+    With the decomposition A = U S X^T, B = U S and h' = X^T h give the same logits B h', in dimensions of falling weight. The
+    first W give a preview of all V logits; the n highest are then computed in full. Exact at W = D or n = V.
 
-    B = W X, so that X suffices: the eigenvectors of W^T W, D x D. The bias is read from the head each time; the decomposition
-    belongs to the weight as it was, and after an update ``log_probs`` refuses until ``refresh``. An update is seen by the weight's
-    place in memory, its version counter and its first rows: torch's fused optimisers leave the counter as it was.
+    B = A X, so that X suffices: the eigenvectors of A^T A, D x D. The bias is read from the head each time, but the decomposition
+    belongs to the weight as it was: after an update ``log_probs`` refuses until ``refresh``. An update is seen by the weight's
+    place in memory, its version counter and its first rows, for torch's fused optimisers leave the counter as it was.
 
     Args:
         head: any head with a full softmax, whatever it was trained with.

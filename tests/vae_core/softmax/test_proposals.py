@@ -10,7 +10,7 @@ import torch
 from torch import Generator
 
 from vae_core.softmax.config import SampledSoftmax
-from vae_core.softmax.proposals import PROPOSALS, Proposal, draw_distinct, expected_tries, log_expected_count
+from vae_core.softmax.proposals import PROPOSALS, Proposal, draw_distinct, expected_tries, log_expected_count, make_proposal
 
 COUNTS = np.array([500, 200, 100, 50, 20, 10, 5, 2, 1, 0])
 
@@ -37,6 +37,23 @@ def test_probabilities_by_hand() -> None:
     assert q["unigram"][9] == pytest.approx(1 / 889)
     assert q["log_uniform"][0] == pytest.approx(math.log(2) / math.log(11))
     assert q["log_uniform"][9] == pytest.approx(math.log(11 / 10) / math.log(11))
+
+
+def test_frequency_to_a_power() -> None:
+    """A root takes from the frequent and gives to the rare; draws follow what ``log_q`` says."""
+    proposal = make_proposal(SampledSoftmax(proposal="unigram", power=0.5), COUNTS)
+    roots = np.sqrt(np.maximum(COUNTS, 1))
+    np.testing.assert_allclose(proposal.log_q.exp().numpy(), roots / roots.sum(), rtol=1e-6)
+    draws, q = 200_000, proposal.log_q.exp()
+    found = torch.bincount(proposal.draw(draws, Generator().manual_seed(0)), minlength=10) / draws
+    assert ((found - q).abs() < 4.5 * torch.sqrt(q * (1 - q) / draws)).all()
+
+
+@pytest.mark.parametrize("name", sorted(PROPOSALS))
+def test_the_config_s_proposal_is_made(name: str) -> None:
+    made = make_proposal(SampledSoftmax.from_dict({"proposal": name}), COUNTS)
+    assert type(made) is PROPOSALS[name]
+    assert torch.equal(made.log_q, PROPOSALS[name](COUNTS).log_q)
 
 
 def test_draws_follow_the_probabilities(proposal: Proposal) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ MakeSizes = Callable[..., HeadSizes]
 D, V, N = 6, 40, 12
 
 every_proposal = pytest.mark.parametrize("proposal", sorted(PROPOSALS))
+every_treatment = pytest.mark.parametrize("treatment", ["include", "exclude", "proposal"])
 with_and_without = pytest.mark.parametrize("replacement", [True, False], ids=["replacement", "distinct"])
 
 
@@ -37,8 +39,9 @@ def problem() -> tuple[Tensor, Tensor]:
 
 
 @every_proposal
-def test_every_class_drawn_is_exact_cross_entropy(proposal: str, make_sizes: MakeSizes) -> None:
-    head, (hidden, targets) = build(make_sizes(D, V), samples=V, proposal=proposal), problem()
+@every_treatment
+def test_every_class_drawn_is_exact_cross_entropy(treatment: str, proposal: str, make_sizes: MakeSizes) -> None:
+    head, (hidden, targets) = build(make_sizes(D, V), samples=V, proposal=proposal, targets=treatment), problem()
     loss, exact = head.loss(hidden, targets, Generator().manual_seed(0)), head.nll(hidden, targets)
     torch.testing.assert_close(loss, exact, rtol=1e-12, atol=1e-12)
     for mine, reference in zip(
@@ -63,19 +66,42 @@ def test_all_classes_but_one_of_a_uniform_proposal(make_sizes: MakeSizes) -> Non
 
 
 @with_and_without
-def test_the_formula_class_by_class(replacement: bool, make_sizes: MakeSizes) -> None:
-    head, (hidden, targets) = build(make_sizes(D, V), samples=9, replacement=replacement).requires_grad_(False), problem()
+@every_treatment
+def test_the_formula_class_by_class(treatment: Any, replacement: bool, make_sizes: MakeSizes) -> None:
+    sizes, (hidden, targets) = make_sizes(D, V), problem()
+    head = build(sizes, samples=9, replacement=replacement, targets=treatment).requires_grad_(False)
     head.bias.normal_(generator=Generator().manual_seed(2))
     negatives = head.draw(targets, Generator().manual_seed(0))
     assert (targets.unsqueeze(1) == negatives.ids).any()  # accidental hits are among them
-    found = sampled_nll(hidden, head.weight, head.bias, targets, negatives)
+    found = head.loss(hidden, targets, Generator().manual_seed(0))
+    keeps_hits = treatment == "proposal" or (treatment == "include" and replacement)
     for token, target in enumerate(targets.tolist()):
-        corrected = [float(hidden[token] @ head.weight[target] + head.bias[target] - negatives.target_log_expected[token])]
+        logit = float(hidden[token] @ head.weight[target] + head.bias[target])
+        if treatment == "include":
+            logit -= float(negatives.target_log_expected[token])
+        corrected = [] if treatment == "proposal" else [logit]
         for word, log_expected in zip(negatives.ids.tolist(), negatives.log_expected.tolist(), strict=True):
-            if replacement or word != target:
+            if keeps_hits or word != target:
                 corrected.append(float(hidden[token] @ head.weight[word] + head.bias[word]) - log_expected)
-        expected = math.log(sum(map(math.exp, corrected))) - corrected[0]
+        expected = math.log(sum(map(math.exp, corrected))) - logit
         assert float(found[token]) == pytest.approx(expected, rel=1e-12)
+
+
+@every_treatment
+def test_the_mean_normaliser_over_every_draw(treatment: Any) -> None:
+    """With replacement: the true one for exclude and proposal; include counts the target once more, at 1 / (S q)."""
+    head = build(HeadSizes(1, np.array([5, 3, 2])), samples=2, proposal="unigram", replacement=True, targets=treatment)
+    q, bias = head.proposal.log_q.exp(), torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
+    hidden, weight = torch.zeros(3, 1, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    targets, mean = torch.arange(3), torch.zeros(3, dtype=torch.float64)
+    constant = (2 * q).log()
+    for drawn in product(range(3), repeat=2):
+        ids = torch.tensor(drawn)
+        loss = sampled_nll(hidden, weight, bias, targets, Negatives(ids, constant[ids], constant, distinct=False), treatment)
+        target_logits = bias - constant if treatment == "include" else bias
+        mean += q[ids].prod() * torch.exp(loss + target_logits)
+    more = torch.exp(bias) / (2 * q) if treatment == "include" else torch.zeros(3, dtype=torch.float64)
+    torch.testing.assert_close(mean, bias.exp().sum() + more, rtol=1e-12, atol=0)
 
 
 @every_proposal
@@ -89,12 +115,21 @@ def test_expected_counts_with_replacement(proposal: str, make_sizes: MakeSizes) 
 @every_proposal
 @with_and_without
 def test_the_gradient_converges_as_samples_grow(proposal: str, replacement: bool, make_sizes: MakeSizes) -> None:
+    converges(make_sizes(D, V), proposal=proposal, replacement=replacement)
+
+
+@pytest.mark.parametrize("treatment", ["exclude", "proposal"])
+def test_the_gradient_converges_however_targets_are_treated(treatment: str, make_sizes: MakeSizes) -> None:
+    converges(make_sizes(D, V), proposal="log_uniform", replacement=True, targets=treatment)
+
+
+def converges(sizes: HeadSizes, *, replacement: bool, **options: Any) -> None:
     hidden, targets = problem()
     generator = Generator().manual_seed(0)
     errors = []
     for samples in (4, 16, 64, 4096) if replacement else (4, 12, 24, V - 1):
-        sizes = replace(make_sizes(D, V), counts=np.arange(2 * V, V, -1))
-        head = build(sizes, samples=samples, proposal=proposal, replacement=replacement)
+        flat = replace(sizes, counts=np.arange(2 * V, V, -1))
+        head = build(flat, samples=samples, replacement=replacement, **options)
         (full,) = torch.autograd.grad(head.nll(hidden, targets).mean(), head.weight)
         draws = [torch.autograd.grad(head.loss(hidden, targets, generator).mean(), head.weight)[0] - full for _ in range(30)]
         errors.append(float(torch.stack(draws).norm(dim=(1, 2)).mean() / full.norm()))
@@ -135,11 +170,12 @@ def test_negatives_that_are_all_hits_leave_the_target_alone() -> None:
 
 
 @with_and_without
-def test_gradient(replacement: bool, make_sizes: MakeSizes) -> None:
+@every_treatment
+def test_gradient(treatment: Any, replacement: bool, make_sizes: MakeSizes) -> None:
     head, (hidden, targets) = build(make_sizes(D, V), samples=9, replacement=replacement), problem()
     negatives = head.draw(targets, Generator().manual_seed(0))
     inputs = [hidden.requires_grad_(), head.weight, head.bias]
-    assert torch.autograd.gradcheck(lambda h, w, b: sampled_nll(h, w, b, targets, negatives), inputs)
+    assert torch.autograd.gradcheck(lambda h, w, b: sampled_nll(h, w, b, targets, negatives, treatment), inputs)
 
 
 def test_never_scores_the_whole_vocabulary(make_sizes: MakeSizes, shape_log: Any) -> None:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor
 
-from vae_core.softmax.config import AdaptiveSoftmax, AnySoftmax, SampledSoftmax, SoftmaxConfig
+from vae_core.softmax.config import (
+    AdaptiveSoftmax,
+    AnySoftmax,
+    ChunkedSoftmax,
+    HierarchicalSoftmax,
+    NoiseContrastive,
+    OneVsEach,
+    SampledSoftmax,
+    SoftmaxConfig,
+)
 from vae_core.softmax.head import HeadSizes, SoftmaxHead
+from vae_core.softmax.nce import NceHead, NegativeSamplingHead
+from vae_core.softmax.one_vs_each import OneVsEachHead
 
 MakeSizes = Callable[..., HeadSizes]
 
@@ -26,7 +37,26 @@ CONFIGS: list[SoftmaxConfig] = [
         for proposal in ("unigram", "log_uniform", "uniform")
         for replacement in (True, False)
     ),
+    *(SampledSoftmax(samples=64, targets=targets, replacement=True) for targets in ("exclude", "proposal")),
+    SampledSoftmax(samples=64, targets="exclude", proposal="unigram", power=0.75),
+    ChunkedSoftmax(chunk_mib=0.5),  # some six tokens a chunk
+    HierarchicalSoftmax(grouping="frequency"),
+    HierarchicalSoftmax(classes=7),
+    NoiseContrastive(samples=64, proposal="uniform"),
+    OneVsEach(samples=V - 1),
 ]
+
+SMALL: dict[str, dict[str, Any]] = {
+    "full": {},
+    "chunked": {"chunk_mib": 0.02},
+    "adaptive": {"cutoffs": (20, 60)},
+    "hierarchical": {},
+    "sampled": {"samples": 40},
+    "nce": {"samples": 40},
+    "negative_sampling": {"samples": 40},
+    "one_vs_each": {"samples": 40},
+}
+"""Options for a vocabulary of 120."""
 
 
 @pytest.fixture(params=CONFIGS, ids=repr)
@@ -86,11 +116,24 @@ def test_loss_is_exact_where_it_says_so(head: SoftmaxHead, hidden: Tensor, targe
     assert torch.equal(loss, exact) == head.normalised
 
 
+def test_what_stands_for_the_likelihood(head: SoftmaxHead, hidden: Tensor, targets: Tensor) -> None:
+    """Its own loss where that estimates one, and nothing where training knows none."""
+    found = head.approximate_nll(hidden, targets, torch.Generator().manual_seed(3))
+    if isinstance(head, NegativeSamplingHead):
+        assert found is None
+    else:
+        assert found is not None
+        same = torch.equal(found, head.loss(hidden, targets, torch.Generator().manual_seed(3)))
+        assert same == (not isinstance(head, NceHead))
+        assert torch.equal(found, head.nll(hidden, targets)) == head.normalised
+
+
 def test_loss_depends_on_its_generator_alone(head: SoftmaxHead, hidden: Tensor, targets: Tensor) -> None:
     before = torch.get_rng_state()
     first, again, other = (head.loss(hidden, targets, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4))
     assert torch.equal(first, again)
-    assert torch.equal(first, other) == head.normalised
+    samples_all = isinstance(head, OneVsEachHead) and head.samples == V - 1
+    assert torch.equal(first, other) == (head.normalised or samples_all)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -118,8 +161,8 @@ def test_training_reaches_a_tied_table(config: SoftmaxConfig, make_sizes: MakeSi
     assert sizes.tied is not None
     assert any(parameter is sizes.tied for parameter in head.parameters())
     assert sizes.tied.grad is not None
-    # Not the last target: a word alone in its cluster is certain there, and its vector has no gradient.
-    assert (sizes.tied.grad[targets[:-1]].norm(dim=1) > 0).all()
+    # Not the last targets: a word alone in its cluster or class is certain there, and its vector has no gradient.
+    assert (sizes.tied.grad[targets[:-4]].norm(dim=1) > 0).all()
     own = sum(parameter.numel() for parameter in head.parameters() if parameter is not sizes.tied)
     assert own < 2 * V  # biases and clusters: no second table
 
@@ -143,3 +186,28 @@ def test_a_saved_head_scores_the_same(config: SoftmaxConfig, hidden: Tensor, tar
     assert not torch.equal(fresh.nll(hidden, targets), saved.nll(hidden, targets))
     fresh.load_state_dict(saved.state_dict())
     assert torch.equal(fresh.nll(hidden, targets), saved.nll(hidden, targets))
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.model_fields["kind"].default)
+def test_training_ends_near_the_truth(member: type[SoftmaxConfig]) -> None:
+    """Targets from a softmax of fixed states: the exact score ends within 15% of its entropy, but for negative sampling's."""
+    generator = torch.Generator().manual_seed(0)
+    tokens, features, vocabulary = 4096, 4, 120
+    hidden, truth = (torch.randn(rows, features, generator=generator) for rows in (tokens, vocabulary))
+    log_p = (hidden @ truth.T - torch.arange(1.0, vocabulary + 1).log()).log_softmax(1)
+    entropy = -(log_p.exp() * log_p).sum(1).mean().item()
+    drawn = torch.multinomial(log_p.exp(), 1, generator=generator).squeeze(1)
+    counts, words = torch.bincount(drawn, minlength=vocabulary).sort(descending=True, stable=True)
+    targets = words.argsort()[drawn]  # ids by falling frequency
+    kind = member.model_fields["kind"].default
+    head = member.from_dict({"kind": kind, **SMALL[kind]}).build(HeadSizes(features, counts.numpy(), None, generator))
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.05, fused=True)
+    start = head.nll(hidden, targets).mean().item()
+    for _ in range(20):
+        for batch in torch.randperm(tokens, generator=generator).split(256):
+            optimizer.zero_grad()
+            head.loss(hidden[batch], targets[batch], generator).mean().backward()
+            optimizer.step()
+    end = head.nll(hidden, targets).mean().item()
+    assert end < start - 1
+    assert (end < 1.15 * entropy) == (kind != "negative_sampling")
