@@ -314,11 +314,10 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         from dashboards.errors import StoreError
+        from orchestration.tracking.spool import SpoolBusy
 
-        if isinstance(error, _user_mistakes()):
-            typer.echo(f"vae-sweeps: {error}", err=True)
-            sys.exit(2)
-        if isinstance(error, StoreError):
-            typer.echo(f"vae-sweeps: {error}", err=True)
-            sys.exit(1)
-        raise
+        code = 2 if isinstance(error, _user_mistakes()) else 1 if isinstance(error, (StoreError, SpoolBusy)) else None
+        if code is None:
+            raise
+        typer.echo(f"vae-sweeps: {error}", err=True)
+        sys.exit(code)

@@ -185,16 +185,19 @@ class Driver:
         if value is None:
             return True
         view.value = value
-        if message.epoch not in self._reported[view.number]:
-            self._reported[view.number].add(message.epoch)
-            self._search.report(view.number, message.epoch, value, message.annealed)
+        if message.epoch in self._reported[view.number]:  # said again by a worker that took the trial up: judged already
+            return True
+        self._reported[view.number].add(message.epoch)
+        self._search.report(view.number, message.epoch, value, message.annealed)
         if not message.annealed or message.epoch >= view.epochs:
+            return True
+        pruned = self._rule.verdict(view.number, message.epoch, self._sign * value)
+        if message.epoch < self._search.heard.get(view.number, 0):  # an earlier driver let it pass, with what it knew then
             return True
         collapse = self._collapse.verdict(message.metrics) if self._collapse else None
         if collapse and self.spec.collapse and self.spec.collapse.action == "stop":
             self._end(view, "COLLAPSED", collapse)
             return False
-        pruned = self._rule.verdict(view.number, message.epoch, self._sign * value)
         if pruned:
             self._end(view, "PRUNED", pruned)
             return False

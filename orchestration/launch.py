@@ -69,13 +69,14 @@ def run_sweep(
 
     Raises:
         SweepFileError: the file is wrong; with every fault in it.
-        LaunchError: the name is taken, or the sweep is running elsewhere.
+        LaunchError: the name is taken, the sweep is running elsewhere, or the machine has not what a trial takes.
         DataError: the data cannot be read.
     """
     spec = sweep if isinstance(sweep, SweepSpec) else load_sweep(sweep, overrides, name=name)
     where = resolve_home(home, spec.tracking.uri)
     text = spec_text(spec)
     _require_new_name(spec.name, text, where)
+    _require_devices(spec)
     data = _load_data(spec)
     where.sweep_dir(spec.name).mkdir(parents=True, exist_ok=True)
     with _only_driver(spec.name, where):
@@ -100,6 +101,7 @@ def resume_sweep(
         raise LaunchError(f"there is no sweep {name!r} in {where.root}; there are: {known}")
     spec = parse_sweep(text, origin=str(where.sweep_file(name)))
     where = resolve_home(home, spec.tracking.uri)
+    _require_devices(spec)
     data = _load_data(spec)
     where.sweep_dir(name).mkdir(parents=True, exist_ok=True)
     with _only_driver(name, where):
@@ -120,7 +122,7 @@ def _drive(
 
     started = time.monotonic()
     record = SweepRecord(spec, text, where)
-    driver = Driver(spec, search, record.tracker, where.sweep_dir(spec.name), {"git.commit": git_commit(Path.cwd())})
+    driver = Driver(spec, search, record.tracker, where.sweep_dir(spec.name), {"git.commit": git_commit(Path(__file__).parent)})
     driver.listeners.append(lambda view: record.note(driver))
     search.set_state("RUNNING")
     try:
@@ -197,6 +199,24 @@ def _require_new_name(name: str, text: str, where: Home) -> None:
         f"the name {name!r} is used in {where.root} by a different sweep file: give this one another with --name, "
         f"or go on with the other by `vae-sweeps resume {name}`"
     )
+
+
+def _require_devices(spec: SweepSpec) -> None:
+    """A trial that can never be placed would wait for ever.
+
+    Raises:
+        LaunchError: this machine has not what one trial takes.
+    """
+    import torch
+
+    wanted, cores, devices = spec.resources, os.cpu_count() or 1, torch.cuda.device_count()
+    if wanted.cpu > cores:
+        raise LaunchError(f"resources.cpu: a trial wants {wanted.cpu:g} cores, and this machine has {cores}")
+    if wanted.gpu > devices:
+        raise LaunchError(
+            f"resources.gpu: a trial wants {wanted.gpu:g} of a GPU, and torch sees {devices} here;"
+            " set resources.gpu to 0 to train on the CPU"
+        )
 
 
 @contextlib.contextmanager

@@ -59,6 +59,8 @@ class Search:
         self._asked = 0
         self._waiting = 0
         self.past: list[Past] = []
+        self.heard: dict[int, int] = {}
+        """The last epoch that an earlier driver heard, by number."""
         self._recover()
 
     @staticmethod
@@ -114,10 +116,14 @@ class Search:
             if last.state == State.RUNNING:
                 self._study.tell(last.number, state=State.FAIL)
             outcome = last.user_attrs.get(_OUTCOME)
+            heard = [attempt.intermediate_values for attempt in attempts]
+            self.heard[number] = max((epoch for values in heard for epoch in values), default=0)
             if last.state == State.WAITING:
                 self._waiting += 1
             elif last.state == State.RUNNING or outcome == "STOPPED":
-                self._study.enqueue_trial(last.params, user_attrs={_NUMBER: number})
+                # Killed while it was asked, an enqueued trial has only some of its parameters yet.
+                parameters = {**last.system_attrs.get("fixed_params", {}), **last.params}
+                self._study.enqueue_trial(parameters, user_attrs={_NUMBER: number})
                 self._waiting += 1
             else:
                 self.past.append(self._past(number, last))

@@ -118,6 +118,15 @@ def test_too_few_examples_for_a_batch(tiny: Path, home: Path) -> None:
     assert not home.exists()
 
 
+def test_devices_that_are_not_there(tiny: Path, home: Path) -> None:
+    for change, word in (("resources.gpu=4000", "resources.gpu"), ("resources.cpu=4000", "resources.cpu")):
+        done = vae_sweeps("run", tiny, "--home", home, "--set", change)
+        assert done.returncode == 2
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not home.exists()
+
+
 def test_list_and_status(finished: Path) -> None:
     assert "tiny" in vae_sweeps("list", "--home", finished).stdout
     status = vae_sweeps("status", "tiny", "--home", finished)

@@ -16,6 +16,7 @@ import pytest
 
 from dashboards import load_curves, load_sweeps, load_trials
 from orchestration import load_sweep, run_sweep
+from tests.conftest import ROOT
 
 TIMES = ["duration_s", "run_id", "train/examples_per_s", "train/tokens_per_s"]
 
@@ -120,6 +121,31 @@ def test_two_runs_with_one_worker_are_identical(tiny: Path, tmp_path: Path) -> N
     pd.testing.assert_frame_equal(
         comparable("tiny", tmp_path / "first"), comparable("tiny", tmp_path / "second"), check_exact=True
     )
+
+
+@pytest.mark.slow
+def test_ray_imported_before_by_the_user(tiny: Path, home: Path) -> None:
+    """Ray reads its authentication's mode once, at import: setting it later locks this process out of its own cluster."""
+    call = f"run_sweep({str(tiny)!r}, home={str(home)!r})"
+    code = f"import ray; from orchestration import run_sweep; assert {call}.state == 'FINISHED'"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_workers_share_the_data_without_a_copy() -> None:
+    """What lies in Ray's store is mapped, not copied: the arrays that a worker gets do not own their memory."""
+    import ray
+
+    from vae_core.data import PythonDocs
+
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        data = ray.get(ray.put(PythonDocs().load()))
+    finally:
+        ray.shutdown()
+    arrays = [array for split in data.splits.values() for array in (split.tokens, split.offsets)]
+    assert not any(array.flags.owndata or array.flags.writeable for array in arrays)
 
 
 @pytest.mark.slow
