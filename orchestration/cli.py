@@ -57,13 +57,12 @@ def init(
     template: Annotated[Template, typer.Option(help="What the sweep is about.")] = Template.text,
 ) -> None:
     """Write a commented starter sweep."""
+    from orchestration.output import write_output
     from orchestration.templates import template_text
 
     if file.exists():
         raise UsageFault(f"{file} is there already and is not written over; choose another name or remove it")
-    if not file.absolute().parent.is_dir():
-        raise UsageFault(f"{file.absolute().parent} is no directory; make it first")
-    file.write_text(template_text(template.value))
+    write_output(file, template_text(template.value))
     typer.echo(f"wrote {file}; next: vae-sweeps validate {file}, then vae-sweeps run {file}")
 
 
@@ -174,13 +173,13 @@ def report(
     home: HomeOption = None,
 ) -> None:
     """The table of a sweep's trials."""
+    from orchestration.output import write_output
+
     if output is None and format is Format.parquet:
         raise UsageFault("parquet is binary: name a file with --output FILE")
     content = _report(name, format.value, sort, top, _where(name, home))
     if output is not None:
-        if not output.absolute().parent.is_dir():
-            raise UsageFault(f"{output.absolute().parent} is no directory; make it first")
-        output.write_bytes(content if isinstance(content, bytes) else content.encode())
+        write_output(output, content)
         typer.echo(f"wrote {output}")
     else:
         assert isinstance(content, str)
@@ -297,8 +296,8 @@ def _user_mistakes() -> tuple[type[Exception], ...]:
     from dashboards.errors import NotFound
     from dashboards.home import HomeError
     from orchestration.launch import LaunchError
+    from orchestration.output import OutputFault
     from orchestration.spec import SweepFileError
-    from orchestration.trial_view import OutputFault
     from orchestration.ui import UiError
     from vae_core.data.errors import DataError
 

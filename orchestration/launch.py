@@ -78,7 +78,7 @@ def run_sweep(
     _require_new_name(spec.name, text, where)
     _require_devices(spec)
     data = _load_data(spec)
-    where.sweep_dir(spec.name).mkdir(parents=True, exist_ok=True)
+    _make_directory(where.sweep_dir(spec.name))
     with _only_driver(spec.name, where):
         where.sweep_file(spec.name).write_text(text)
         search = Search.create(spec, where.optuna_url, text)
@@ -103,7 +103,7 @@ def resume_sweep(
     where = resolve_home(home, spec.tracking.uri)
     _require_devices(spec)
     data = _load_data(spec)
-    where.sweep_dir(name).mkdir(parents=True, exist_ok=True)
+    _make_directory(where.sweep_dir(name))
     with _only_driver(name, where):
         return _drive(spec, text, where, Search.resume(spec, where.optuna_url), data, debug, console)
 
@@ -161,6 +161,13 @@ def _clear(driver: Driver, where: Home) -> None:
     for view in driver.trials.values():
         if view.state != "STOPPED":
             shutil.rmtree(where.trial_dir(driver.spec.name, view.number), ignore_errors=True)
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LaunchError(f"cannot keep a sweep in {path}: {error.strerror}; choose another home with --home") from error
 
 
 def _load_data(spec: SweepSpec) -> TextData | ImageData | None:

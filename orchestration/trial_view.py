@@ -7,13 +7,10 @@ from pathlib import Path
 from dashboards.errors import UnknownRun
 from dashboards.home import Home
 from dashboards.trial import TrialRecord, find_trial, trial_artifacts
+from orchestration.output import OutputFault, with_output, write_output
 
 _SHOWN_LINES = 12
 _PROVENANCE = ("seed", "config.fingerprint", "data.fingerprint", "git.commit", "threads", "torch")
-
-
-class OutputFault(ValueError):
-    """What was asked for cannot be written there, by the user's mistake."""
 
 
 def trial_text(run: str, where: Home) -> str:
@@ -67,18 +64,17 @@ def generate_samples(run: str, number: int, temperature: float, seed: int, outpu
     record = find_trial(run, tracking_uri=where.tracking_uri)
     with trial_artifacts(record, "checkpoint", tracking_uri=where.tracking_uri) as directory:
         loaded = load_model(directory)
-    if output is not None and not output.absolute().parent.is_dir():
-        raise OutputFault(f"{output.absolute().parent} is no directory; make it first")
     codes = prior_codes(loaded.model, number, seed)
     if loaded.shape is not None:
         if output is None or output.suffix.lower() != ".png":
             raise OutputFault("these samples are images: name a picture with --output FILE.png")
-        write_png(grid(decode_images(loaded.model, codes, loaded.shape)), output, max(1, 64 // loaded.shape[0]))
+        picture, scale = grid(decode_images(loaded.model, codes, loaded.shape)), max(1, 64 // loaded.shape[0])
+        with_output(output, lambda: write_png(picture, output, scale))
         return f"wrote {output}"
     data = loaded.config.data
     assert isinstance(data, TextConfig)
     sentences = decode_text(loaded.model, codes, data.max_length, temperature=temperature or None, seed=seed)
     if output is None:
         return "\n".join(sentences)
-    output.write_text("".join(f"{sentence}\n" for sentence in sentences), encoding="utf-8")
+    write_output(output, "".join(f"{sentence}\n" for sentence in sentences))
     return f"wrote {output}"
