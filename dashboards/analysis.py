@@ -23,6 +23,9 @@ _SHOWN = (
     "test/neg_elbo",
     "test/iw_nll",
     "test/iw_nll_se",
+    "test/iw_perplexity",
+    "train/tokens_per_s",
+    "train/examples_per_s",
 )
 
 
@@ -77,12 +80,15 @@ def ranked(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None = None)
 def leaderboard(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None = None) -> pd.DataFrame:
     """``ranked``, with the columns that a person compares: what was searched, how it scored, what it took.
 
-    A metric that no trial has is left out (perplexity of an image model). The sweep's own metric, and ``sort``, are always there.
+    A metric that no trial has is left out (perplexity of an image model), and so are examples a second where there are tokens a
+    second. The sweep's own metric, and ``sort``, are always there.
     """
     table = ranked(trials, sweep, sort)
     own = [name for name in (selected_metric(sweep["metric"]), sort) if name in trials]
     parameters = searched(sweep)
     metrics = [name for name in _SHOWN if name in trials and trials[name].notna().any()]
+    if "train/tokens_per_s" in metrics:
+        metrics = [name for name in metrics if name != "train/examples_per_s"]
     columns = ["rank", "trial", "state", *parameters, *own, *metrics, "epochs", "duration_s"]
     return table[list(dict.fromkeys(columns))]
 

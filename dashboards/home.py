@@ -6,8 +6,12 @@ Nothing here creates a file or imports a tracker.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote_plus, urlsplit
+
+from dashboards.errors import nearest
 
 
 class HomeError(ValueError):
@@ -15,6 +19,14 @@ class HomeError(ValueError):
 
 
 DEFAULT_HOME = "vae-sweeps-home"
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+"""What MLflow can keep records in; each also with a driver, as in ``mysql+pymysql``."""
+SERVERS = ("http", "https")
+_LOGIN = re.compile(r"^([^:/?]*://[^:/@]*):.*@", re.DOTALL)
+"""A login with a password, which may hold any character: the last ``@`` ends it."""
+_SETTING = re.compile(r"([?&])([^=&]*)=([^&]*)")
+_SECRET = re.compile("pass|pwd|secret|token|odbc_connect", re.IGNORECASE)
+"""Settings of the databases' drivers that are or hold a password."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,11 @@ class Home:
     def artifact_root(self) -> Path:
         """Where the experiment's artifacts go, if the records are the home's own."""
         return self.root / "artifacts"
+
+    @property
+    def own_tracking_uri(self) -> str:
+        """The store that the home itself holds."""
+        return _sqlite_url(self.root / "mlflow.db")
 
     @property
     def optuna_url(self) -> str:
@@ -61,13 +78,57 @@ def resolve_home(home: str | Path | None = None, tracking_uri: str | None = None
 
     Raises:
         HomeError: if the path has a ``?`` or ``%``, which an SQLite URL cannot hold as they are (and MLflow makes a second
-            directory of an escaped one).
+            directory of an escaped one); if the URI is none that ``check_tracking_uri`` lets pass.
     """
     root = Path(home or os.environ.get("VAE_SWEEPS_HOME") or DEFAULT_HOME).expanduser().absolute()
     if mark := next((mark for mark in "?%" if mark in str(root)), None):
         raise HomeError(f"the home {root} has a '{mark}' in its path, which an SQLite URL cannot hold; choose another directory")
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_url(root / "mlflow.db")
+    try:
+        check_tracking_uri(uri)
+    except HomeError as error:
+        raise error if tracking_uri else HomeError(f"MLFLOW_TRACKING_URI in the environment: {error}") from None
     return Home(root=root, tracking_uri=uri)
+
+
+def check_tracking_uri(uri: str) -> None:
+    """Lets pass what records can be written to and read from: a database, or an MLflow server. Asks neither.
+
+    MLflow itself takes anything: of a path or a misspelt scheme it makes a directory, and of ``http:///x`` a host to wait for.
+
+    Raises:
+        HomeError: with what is allowed, and without a password.
+    """
+    scheme, mark, rest = uri.partition("://")
+    kind, plus, driver = scheme.partition("+")
+    allowed = "sqlite:///FILE, postgresql://..., mysql://..., mssql://... (with a driver: mysql+pymysql://...) or http(s)://HOST"
+    if not mark or kind not in (*DATABASES, *SERVERS):
+        near = nearest(kind, (*DATABASES, *SERVERS)).partition("there are")[0]
+        raise HomeError(f"no records can be kept at {without_password(uri)!r}: {near}wanted is {allowed}")
+    if plus and (kind in SERVERS or not re.fullmatch("[a-z0-9_]+", driver)):
+        raise HomeError(f"{without_password(uri)!r} names no driver that there is by {scheme!r}: wanted is {allowed}")
+    if kind in SERVERS and not _has_host(uri):
+        raise HomeError(f"{without_password(uri)!r} does not say which server: wanted is {kind}://HOST or {kind}://HOST:PORT")
+    if kind == "sqlite" and (not rest.startswith("/") or rest[1:].partition("?")[0] in ("", ":memory:")):
+        raise HomeError(f"{uri!r} names no file: wanted is sqlite:///FILE, with three slashes (four before an absolute path)")
+
+
+def _has_host(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        return False
+
+
+def without_password(uri: str) -> str:
+    """The URI as it may be printed: ``***`` for a password, in the login or among the settings behind the ``?``."""
+    return _LOGIN.sub(r"\1:***@", _SETTING.sub(_hidden, uri))
+
+
+def _hidden(setting: re.Match[str]) -> str:
+    mark, name, _ = setting.groups()
+    return f"{mark}{name}=***" if _SECRET.search(unquote_plus(name)) else setting[0]
 
 
 def _sqlite_url(path: Path) -> str:

@@ -17,7 +17,7 @@ import pandas as pd
 from dashboards.analysis import best_value, selected_metric
 from dashboards.errors import StoreError, UnknownRun, UnknownSweep, nearest
 from dashboards.home import resolve_home
-from dashboards.store import Point, Store, open_store
+from dashboards.store import Point, Store, open_store, tag_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -48,7 +48,12 @@ _TRIAL_TYPES = {
 }
 _CURVE_TYPES = {"run_id": "str", "trial": "int64", "epoch": "int64", "step": "Int64", "metric": "str", "value": "float64"}
 _PROVENANCE_TAGS = ("config.fingerprint", "data.fingerprint", "git.commit", "threads", "torch")
-_PROVENANCE_PARAMETERS = ("training.epochs", "evaluation.importance_samples", "evaluation.importance_examples")
+_PROVENANCE_PARAMETERS = (
+    "training.epochs",
+    "training.patience",
+    "evaluation.importance_samples",
+    "evaluation.importance_examples",
+)
 _SECTIONS = ("best", "test", "val", "train")
 _STEP = "train/step"
 """The metric that every epoch logs: the optimiser's steps so far."""
@@ -73,6 +78,20 @@ def load_sweeps(*, home: str | Path | None = None, tracking_uri: str | None = No
     return _frame(rows, _SWEEP_TYPES)
 
 
+def sweep_row(name: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.Series[Any]:
+    """The sweep's row of ``load_sweeps``: that of the sweep that ``load_trials`` reads.
+
+    Raises:
+        UnknownSweep: with the nearest name.
+        NoHome, StoreError: as ``open_store``.
+    """
+    sweeps = load_sweeps(home=home, tracking_uri=tracking_uri)
+    found = sweeps[sweeps["name"] == name]
+    if found.empty:
+        raise UnknownSweep(f"no sweep {name!r}: {nearest(name, set(sweeps['name']))}")
+    return found.iloc[-1]
+
+
 def load_trials(sweep: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.DataFrame:
     """A row a trial of the sweep, by number.
 
@@ -80,7 +99,7 @@ def load_trials(sweep: str, *, home: str | Path | None = None, tracking_uri: str
     until it ended), ``epochs`` (done); a column a searched
     parameter under its dotted name (missing where a conditional one is not active, or its value is null; a list stays JSON);
     a column a metric under its name, the last value of each: ``best/``, ``test/``, ``val/``, ``train/``; and what
-    comparability rests on: fingerprints, commit, threads, torch, planned epochs, importance samples.
+    comparability rests on: fingerprints, commit, threads, torch, planned epochs, patience, importance samples.
 
     Raises:
         UnknownSweep: with the nearest name.
@@ -143,9 +162,9 @@ def load_curves(sweep: str | Sequence[str], *, home: str | Path | None = None, t
 def _find_sweep(store: Store, name: str) -> Run:
     """The sweep's run; the newest where there are several. Names are compared here: a filter string cannot quote all of them."""
     parents = store.runs("tags.kind = 'sweep'")
-    found = [parent for parent in parents if _tag(parent, "sweep") == name]
+    found = [parent for parent in parents if tag_of(parent, "sweep") == name]
     if not found:
-        raise UnknownSweep(f"no sweep {name!r}: {nearest(name, {_tag(parent, 'sweep') for parent in parents})}")
+        raise UnknownSweep(f"no sweep {name!r}: {nearest(name, {tag_of(parent, 'sweep') for parent in parents})}")
     return found[-1]
 
 
@@ -162,12 +181,12 @@ def _trials_of(store: Store, parent: Run) -> list[Run]:
 
 def _sweep_row(parent: Run, trials: list[Run]) -> dict[str, Any]:
     tags = parent.data.tags
-    metric, goal = _tag(parent, "metric.name"), _tag(parent, "metric.goal")
+    metric, goal = tag_of(parent, "metric.name"), tag_of(parent, "metric.goal")
     complete = [trial for trial in trials if _state(trial, "trial.state") == "COMPLETE"]
     state = _state(parent, "state")
     cap = tags.get("run_cap", "")
     return {
-        "name": _tag(parent, "sweep"),
+        "name": tag_of(parent, "sweep"),
         "state": state,
         "question": tags.get("question", ""),
         "trials": len(trials),
@@ -196,24 +215,17 @@ def _trial_row(run: Run, epochs: int) -> dict[str, Any]:
     }
 
 
-def _tag(run: Run, name: str) -> str:
-    try:
-        return str(run.data.tags[name])
-    except KeyError:
-        raise StoreError(f"the run {run.info.run_id} ({run.info.run_name}) has no tag {name!r}: no record of a sweep") from None
-
-
 def _state(run: Run, tag: str) -> str:
     """The state that the tag tells; MLflow's own word where it is missing, which is none of ours and so shows."""
     return str(run.data.tags.get(tag) or run.info.status)
 
 
 def _number(run: Run) -> int:
-    return int(_tag(run, "trial.number"))
+    return int(tag_of(run, "trial.number"))
 
 
 def _searched(parent: Run) -> list[str]:
-    text = _tag(parent, "parameters")
+    text = tag_of(parent, "parameters")
     try:
         return [str(name) for name in json.loads(text)]
     except ValueError as error:
@@ -221,9 +233,15 @@ def _searched(parent: Run) -> list[str]:
 
 
 def _duration(run: Run, state: str) -> float:
-    """Seconds from start to end; NaN while it runs: a run opened again keeps its old end."""
-    ended = run.info.end_time
-    return math.nan if ended is None or state == "RUNNING" else (ended - run.info.start_time) / 1000
+    """Seconds that it took, NaN while it runs: the tag's, which leaves out the pauses between attempts, else end - start."""
+    if state == "RUNNING":  # a run opened again keeps its old end
+        return math.nan
+    if (text := run.data.tags.get("duration_s")) is not None:
+        try:
+            return float(text)
+        except ValueError:
+            raise StoreError(f"the tag 'duration_s' of the run {run.info.run_id} is no number: {text[:80]!r}") from None
+    return math.nan if run.info.end_time is None else (run.info.end_time - run.info.start_time) / 1000
 
 
 def _metric_names(runs: Iterable[Run]) -> list[str]:

@@ -29,9 +29,12 @@ _FIXED = ("rank", "trial", "state", _CONFIGURATION, "epochs", "time")
 _DISPENSABLE = (
     "duration_s",
     "epochs",
+    "test/iw_perplexity",
     "best/val/perplexity",
     "best/val/active_units",
     "best/val/rate",
+    "train/examples_per_s",
+    "train/tokens_per_s",
     "test/neg_elbo",
     "test/iw_nll",
 )
@@ -101,14 +104,14 @@ def _terminal(
     console = Console(file=buffer, width=_ROOM, force_terminal=color, color_system="standard" if color else None)
     table, dropped = _fitting(console, board, sweep, sort, top, width)
     console.width = max(console.measure(table).minimum, width or _PROSE)
-    console.print(Text(_clean(sweep["name"]), style="bold"))
+    console.print(Text(clean(sweep["name"]), style="bold"))
     if sweep["question"]:
-        console.print(Text(_clean(sweep["question"])), width=width or _PROSE)
+        console.print(Text(clean(sweep["question"])), width=width or _PROSE)
     console.print(table)
     console.print()
     notes = _left_out(board, top) + ([f"For want of width without {', '.join(dropped)}."] if dropped else [])
     for sentence in [*notes, *_order(sweep, sort), *summary(trials, sweep)]:
-        console.print(Text(_clean(sentence)), width=width or _PROSE)
+        console.print(Text(clean(sentence)), width=width or _PROSE)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
@@ -145,10 +148,10 @@ def _table(board: pd.DataFrame, sweep: pd.Series[Any], top: int | None) -> Table
     headings, rows = _cells(board, sweep, top)
     table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
     for place, heading in enumerate(headings):
-        lines = _broken(_clean(heading))
+        lines = _broken(clean(heading))
         words = heading in ("state", _CONFIGURATION)
         wraps = heading == _CONFIGURATION
-        content = max(map(cell_len, [*lines, *(_clean(row[place]) for row in rows)]))
+        content = max(map(cell_len, [*lines, *(clean(row[place]) for row in rows)]))
         table.add_column(
             Text("\n".join(lines)),
             justify="left" if words else "right",
@@ -160,14 +163,14 @@ def _table(board: pd.DataFrame, sweep: pd.Series[Any], top: int | None) -> Table
     for place, (rank, row) in enumerate(zip(ranks, rows, strict=True)):
         last_ranked = pd.notna(rank) and place + 1 < len(ranks) and pd.isna(ranks[place + 1])
         style = "bold green" if pd.notna(rank) and rank == 1 else "" if pd.notna(rank) else "dim"
-        table.add_row(*(Text(_clean(cell)) for cell in row), style=style, end_section=last_ranked)
+        table.add_row(*(Text(clean(cell)) for cell in row), style=style, end_section=last_ranked)
     return table
 
 
 def _broken(heading: str) -> list[str]:
-    """A heading in lines: its sections, and the words of a long name."""
+    """A heading in lines: its sections, and the words of a long name (``per_s`` is one)."""
     *sections, name = heading.split("/")
-    words = name.replace("_", "_\n").split("\n") if len(name) > 9 else [name]
+    words = re.split(r"(?<=_)(?!s$)", name) if len(name) > 9 else [name]
     return [f"{'/'.join(sections)}/", *words] if sections else words
 
 
@@ -236,13 +239,13 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _clean(text: object) -> str:
+def clean(text: object) -> str:
     """One line without control characters: what others wrote moves no cursor and reverses no direction."""
     return _CONTROL.sub("\ufffd", " ".join(str(text).split()))
 
 
 def _escape(text: object) -> str:
     """Text that Markdown shows as it is: in a table's cell, and with no tag, link or emphasis of its own."""
-    plain_text = _clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain_text = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     marked = re.sub(r"([\\`*\[\]|~$])", r"\\\1", plain_text)
     return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", marked)

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from dashboards.errors import UnknownSweep, nearest
-from dashboards.records import load_sweeps, load_trials
-from dashboards.reports import render_report
+from dashboards.records import load_trials, sweep_row
+from dashboards.reports import clean, render_report
 from dashboards.summary import number, summary
-
-
-def sweep_row(name: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.Series[Any]:
-    """The sweep's row of ``load_sweeps``; the newest where several have the name.
-
-    Raises:
-        UnknownSweep: with the nearest name.
-        NoHome, StoreError: as ``open_store``.
-    """
-    sweeps = load_sweeps(home=home, tracking_uri=tracking_uri)
-    found = sweeps[sweeps["name"] == name]
-    if found.empty:
-        raise UnknownSweep(f"no sweep {name!r}: {nearest(name, set(sweeps['name']))}")
-    return found.iloc[-1]
 
 
 def report_sweep(
@@ -48,15 +32,16 @@ def report_sweep(
 
 
 def status_lines(name: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> list[str]:
-    """State, progress, running trials, and what has been found so far."""
+    """State, progress, running trials, and what has been found so far; each fit for a terminal, whatever was recorded."""
     sweep = sweep_row(name, home=home, tracking_uri=tracking_uri)
     trials = load_trials(name, home=home, tracking_uri=tracking_uri)
     lines = [f"{name}: {sweep['state']}, started {sweep['started']:%Y-%m-%d %H:%M} UTC", str(sweep["question"])]
     for _, trial in trials[trials["state"] == "RUNNING"].iterrows():
         value = trial.get(sweep["metric"], math.nan)
         shown = "" if pd.isna(value) else f", {sweep['metric']} {number(value)}"
-        lines.append(f"trial {trial['trial']} runs: epoch {trial['epochs']} of {trial.get('training.epochs', '?')}{shown}")
-    return [line for line in [*lines, *summary(trials, sweep)] if line]
+        planned = trial["training.epochs"]
+        lines.append(f"trial {trial['trial']} runs: epoch {trial['epochs']} of {'?' if pd.isna(planned) else planned}{shown}")
+    return [clean(line) for line in [*lines, *summary(trials, sweep)] if line]
 
 
 def sweeps_table(sweeps: pd.DataFrame) -> Table:
@@ -68,5 +53,5 @@ def sweeps_table(sweeps: pd.DataFrame) -> Table:
         best = "" if pd.isna(sweep["best"]) else number(sweep["best"])
         started = f"{sweep['started']:%Y-%m-%d %H:%M}"
         cells = (sweep["name"], sweep["state"], str(sweep["trials"]), best, sweep["metric"], started, sweep["question"])
-        table.add_row(*(escape(str(cell)) for cell in cells))
+        table.add_row(*(Text(clean(cell)) for cell in cells))
     return table

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from dashboards.errors import NoHome, StoreError
+from dashboards.home import DATABASES, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 EXPERIMENT = "vae-sweeps"
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -99,18 +99,14 @@ class Store:
 
 @contextmanager
 def open_store(uri: str) -> Iterator[Store]:
-    """Opens the store at ``uri`` for reading.
+    """Opens the store at ``uri``, one that ``check_tracking_uri`` lets pass, for reading.
 
     Raises:
         NoHome: if no sweep was ever recorded there.
         StoreError: if it cannot be reached or read, at once or while it is open.
     """
-    scheme = uri.partition(":")[0].partition("+")[0]
-    if scheme not in (*_DATABASES, "http", "https"):
-        raise StoreError(
-            f"cannot read records at {uri}: wanted is sqlite:///FILE, postgresql://..., mysql://... or http(s)://..."
-        )
-    if scheme in _DATABASES:
+    in_database = uri.startswith(DATABASES)
+    if in_database:
         _check_database(uri)
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -125,10 +121,10 @@ def open_store(uri: str) -> Iterator[Store]:
         yield Store(
             client=client,
             experiment_id=None if experiment is None else experiment.experiment_id,
-            database=SqlAlchemyStore(uri, "") if scheme in _DATABASES else None,
+            database=SqlAlchemyStore(uri, "") if in_database else None,
         )
     except (MlflowException, SQLAlchemyError) as error:
-        raise StoreError(f"cannot read the records at {_without_password(uri)}: {error}") from error
+        raise _unreadable(uri, error) from error
 
 
 def _check_database(uri: str) -> None:
@@ -149,13 +145,24 @@ def _check_database(uri: str) -> None:
         recorded = inspect(engine).has_table("runs")
         engine.dispose()
     except (SQLAlchemyError, ImportError) as error:
-        raise StoreError(f"cannot read the records at {_without_password(uri)}: {error}") from error
+        raise _unreadable(uri, error) from error
     if not recorded:
-        raise NoHome(f"no sweeps here: {_without_password(uri)} holds no MLflow records")
+        raise NoHome(f"no sweeps here: {without_password(uri)} holds no MLflow records")
 
 
-def _without_password(uri: str) -> str:
-    """The URI as it may be printed."""
-    address, at, rest = uri.rpartition("@")
-    scheme, mark, login = address.partition("://")
-    return f"{scheme}{mark}{login.partition(':')[0]}{at}{rest}" if at else uri
+def _unreadable(uri: str, error: Exception) -> StoreError:
+    """MLflow's own message repeats the address it asked, with the password in it."""
+    shown = without_password(uri)
+    return StoreError(f"cannot read the records at {shown}: {str(error).replace(uri.rstrip('/'), shown.rstrip('/'))}")
+
+
+def tag_of(run: Run, name: str) -> str:
+    """A tag that every run of this program has.
+
+    Raises:
+        StoreError: this one has not.
+    """
+    try:
+        return str(run.data.tags[name])
+    except KeyError:
+        raise StoreError(f"the run {run.info.run_id} ({run.info.run_name}) has no tag {name!r}: no record of a sweep") from None

@@ -14,11 +14,14 @@ _MUST_BE_EQUAL = {
     "data.fingerprint": "the same data",
     "seed": "the same seed",
     "training.epochs": "the same planned number of epochs",
+    "training.patience": "the same patience",
     "git.commit": "the same code",
     "torch": "the same torch",
     "threads": "the same number of threads",
 }
 """What complete trials have to share for their scores to be comparable (the last: for their times), and its name in words."""
+
+_BEWARE = "NOT equal, so beware"
 
 
 def summary(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
@@ -28,7 +31,7 @@ def summary(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     if complete.empty:
         return [*sentences, "No trial is complete: there is nothing to rank."]
     sentences += _winner(trials, sweep)
-    sentences += _fairness(complete)
+    sentences += _fairness(complete, searched(sweep))
     sentences += _estimators(complete)
     return sentences
 
@@ -89,22 +92,54 @@ def _winner(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     lead = abs(float(first[column]) - float(second[column]))
     if lead == 0:
         equal = table.loc[table["rank"] == 1, "trial"]
-        return [f"{_begin(_trials(equal))} are equal: {score}; trial {first['trial']} is {configuration(first, parameters)}."]
+        tie = f"{_begin(_trials(equal))} are equal: {score}; trial {first['trial']} is {configuration(first, parameters)}."
+        return [tie, *_replicates(table, sweep)]
     runner_up = f"trial {second['trial']} ({configuration(second, parameters)})"
     better = "lower" if sweep["goal"] == "minimize" else "higher"
     return [
         f"Trial {first['trial']} won ({configuration(first, parameters)}): {score},"
         f" {number(lead)} {better} than the runner-up, {runner_up}.",
         _doubt(table, lead, parameters) + _test_order(table, sweep),
+        *_replicates(table, sweep),
     ]
 
 
 def _doubt(table: pd.DataFrame, lead: float, parameters: Sequence[str]) -> str:
-    """What the lead is worth: without several seeds a configuration, no interval can be given."""
-    configurations = table[[name for name in parameters if name != "seed"]].astype(object).where(lambda value: value.notna(), "")
-    if configurations.duplicated().any():
-        return "Some configurations were trained more than once, but trials are ranked one by one: no interval is given here."
-    return f"One seed each, hence no interval: confirm before you believe a difference of {number(lead)}."
+    """What the lead of the first trial over the second is worth."""
+    alike = _configurations(table, parameters)
+    if alike.iloc[0] == alike.iloc[1] and table["seed"].iloc[:2].nunique() == 2:
+        return "These two differ only in their seed: the lead is chance, not a finding."
+    if all(len(runs) == 1 for runs in _by_seed(table, parameters)):
+        return f"One seed each, hence no interval: confirm before you believe a difference of {number(lead)}."
+    return "This is one trial against one: compare their configurations by the means below."
+
+
+def _configurations(trials: pd.DataFrame, parameters: Sequence[str]) -> pd.Series[Any]:
+    """For each trial the number of its configuration: the same for trials that differ in nothing searched but the seed."""
+    names = [name for name in parameters if name != "seed"]
+    if not names:
+        return pd.Series(0, index=trials.index)
+    values = trials[names].astype(object)
+    return values.where(values.notna(), "").groupby(names, sort=False).ngroup()
+
+
+def _by_seed(trials: pd.DataFrame, parameters: Sequence[str]) -> list[pd.DataFrame]:
+    """The trials of each configuration, one a seed: the same seed twice is the same training twice."""
+    return [alike.drop_duplicates("seed") for _, alike in trials.groupby(_configurations(trials, parameters))]
+
+
+def _replicates(table: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
+    """How each configuration that was trained with several seeds does on average; the best four."""
+    column, parameters = selected_metric(sweep["metric"]), searched(sweep)
+    names = [name for name in parameters if name != "seed"]
+    groups = [runs for runs in _by_seed(table, parameters) if len(runs) > 1]
+    groups.sort(key=lambda runs: float(runs[column].mean()), reverse=sweep["goal"] == "maximize")
+    told = []
+    for runs in groups[:4]:
+        which = f" for {configuration(runs.iloc[0], names)}" if names else ""
+        told.append(f"{runs[column].mean():.5g} ± {runs[column].std():.2g} over {len(runs)} seeds{which}")
+    more = [f"and so on for {_count(len(groups) - 4, 'further configuration')}"] if len(groups) > 4 else []
+    return [f"{column}, mean ± standard deviation between seeds: {'; '.join([*told, *more])}."] if told else []
 
 
 def _test_order(table: pd.DataFrame, sweep: pd.Series[Any]) -> str:
@@ -118,28 +153,46 @@ def _test_order(table: pd.DataFrame, sweep: pd.Series[Any]) -> str:
     return f" {column} {verdict}: {number(first)} against {number(second)}."
 
 
-def _fairness(complete: pd.DataFrame) -> list[str]:
+def _fairness(complete: pd.DataFrame, parameters: Sequence[str]) -> list[str]:
     """What all complete trials share, and a warning for each thing that they do not."""
     shared, warnings = [], []
     for column, words in _MUST_BE_EQUAL.items():
-        if column not in complete or complete[column].isna().all():
+        if column not in complete or complete[column].isna().all() or (column == "seed" and "seed" in parameters):
             continue
-        values = complete[column].astype(object).where(complete[column].notna(), "unknown")
+        missing = "none" if column == "training.patience" else "unknown"
+        values = complete[column].astype(object).where(complete[column].notna(), missing)
         if values.nunique() == 1:
             shared.append(f"{words} ({plain(values.iloc[0])})")
         else:
             told = "; ".join(f"{plain(value)} in {_trials(among)}" for value, among in complete["trial"].groupby(values))
-            warnings.append(f"NOT equal, so beware: complete trials do not share {words}: {told}.")
+            warnings.append(f"{_BEWARE}: complete trials do not share {words}: {told}.")
     count = len(complete)
     everyone = {1: "It has", 2: "Both complete trials have"}.get(count, f"All {count} complete trials have")
     sentences = [f"{everyone} {_listed(shared)}."] if shared else []
+    if "seed" in parameters:
+        sets = [tuple(sorted(runs["seed"].dropna())) for runs in _by_seed(complete, parameters)]
+        if len(set(sets)) > 1:
+            warnings.append(f"{_BEWARE}: configurations were not all trained with the same seeds.")
+        elif len(sets) > 1:
+            sentences.append(f"Each configuration was trained with the same {_seeds(sets[0])}.")
+    return sentences + _early(complete) + warnings
+
+
+def _early(complete: pd.DataFrame) -> list[str]:
+    """Who stopped before the planned number of epochs, and whether one rule decided that for all."""
     early = complete[complete["epochs"] < complete["training.epochs"]] if "training.epochs" in complete else complete.iloc[:0]
-    if not early.empty:
-        sentences.append(
-            f"{_begin(_trials(early['trial']))} stopped early, by the same rule for all, after {early['epochs'].min()}"
-            f" to {early['epochs'].max()} epochs."
-        )
-    return sentences + warnings
+    if early.empty:
+        return []
+    patience = complete["training.patience"] if "training.patience" in complete else pd.Series(dtype="Int64")
+    if patience.isna().all():
+        rule = "by a rule that is not recorded"
+    elif patience.notna().all() and patience.nunique() == 1:
+        rule = f"by the same rule for all (patience {plain(patience.iloc[0])})"
+    else:
+        rule = "and not by one rule for all"
+    first, last = early["epochs"].min(), early["epochs"].max()
+    after = _count(first, "epoch") if first == last else f"{first} to {last} epochs"
+    return [f"{_begin(_trials(early['trial']))} stopped early, {rule}, after {after}."]
 
 
 def _estimators(complete: pd.DataFrame) -> list[str]:
@@ -152,17 +205,25 @@ def _estimators(complete: pd.DataFrame) -> list[str]:
         )
     if "test/neg_elbo" in complete:
         told.append("test/neg_elbo is the negative ELBO of that epoch's weights on the test set")
+    sentences = []
     if "test/iw_nll" in complete and "evaluation.importance_samples" in complete:
         used = sorted(complete["evaluation.importance_samples"].dropna().unique())
         limits = complete["evaluation.importance_examples"]
-        on = f"at most {_listed(plain(limit) for limit in sorted(limits.unique()))}" if limits.notna().all() else "all"
+        numbers = [f"at most {plain(limit)}" for limit in sorted(limits.dropna().unique())]
+        numbers += ["all"] if limits.isna().any() else []
         told.append(
-            f"test/iw_nll is the importance-weighted bound with K = {_listed(map(plain, used))} on {on} test examples,"
-            " ± one standard error over examples"
+            f"test/iw_nll is the importance-weighted bound with K = {_listed(map(plain, used))} on {_listed(numbers)} test"
+            " examples, ± one standard error over examples"
         )
-        if len(used) > 1:
-            told.append("K differs, so test/iw_nll cannot be compared between trials")
-    return [f"{'; '.join(told)}. In nats an example."] if told else []
+        differing = [words for words, values in (("K", used), ("the number of test examples", numbers)) if len(values) > 1]
+        if differing:
+            verb = "differs" if len(differing) == 1 else "differ"
+            sentences.append(f"{_BEWARE}: {_listed(differing)} {verb}, so test/iw_nll cannot be compared between trials.")
+    return ([f"{'; '.join(told)}. In nats an example."] if told else []) + sentences
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed, {seeds[0]}" if len(seeds) == 1 else f"seeds, {_listed(map(str, seeds))}"
 
 
 def _trials(numbers: pd.Series[Any]) -> str:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dashboards.analysis import selected_metric
-from dashboards.errors import UnknownRun, nearest
+from dashboards.analysis import ranked, selected_metric
+from dashboards.errors import UnknownRun, UnknownSweep
 from dashboards.home import resolve_home
-from dashboards.records import load_sweeps, load_trials
-from dashboards.store import open_store
+from dashboards.records import load_trials, sweep_row
+from dashboards.store import open_store, tag_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TrialRecord:
 
 
 def find_trial(run: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> TrialRecord:
-    """Finds a trial by ``SWEEP/NUMBER``, by ``SWEEP`` (its best complete trial), or by MLflow's run id.
+    """Finds a trial by ``SWEEP/NUMBER``, by ``SWEEP`` (the first in its leaderboard), or by MLflow's run id.
 
     Raises:
         UnknownRun, UnknownSweep: nothing is so called; with the nearest name.
@@ -40,33 +40,39 @@ def find_trial(run: str, *, home: str | Path | None = None, tracking_uri: str | 
     run_id = _by_number(sweep, number, home, tracking_uri) if slash else _best_or_id(run, home, tracking_uri)
     with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
         found = store.client.get_run(run_id)
-    tags = dict(found.data.tags)
-    return TrialRecord(run_id, tags["sweep"], int(tags["trial.number"]), dict(found.data.params), dict(found.data.metrics), tags)
+    return TrialRecord(
+        run_id=run_id,
+        sweep=tag_of(found, "sweep"),
+        number=int(tag_of(found, "trial.number")),
+        parameters=dict(found.data.params),
+        metrics=dict(found.data.metrics),
+        tags=dict(found.data.tags),
+    )
 
 
 def _by_number(sweep: str, number: str, home: str | Path | None, tracking_uri: str | None) -> str:
     trials = load_trials(sweep, home=home, tracking_uri=tracking_uri)
     found = trials[trials["trial"] == int(number)] if number.isdecimal() else trials.iloc[:0]
     if found.empty:
-        raise UnknownRun(f"the sweep {sweep!r} has no trial {number!r}; its trials are 0 to {len(trials) - 1}")
+        has = f"its trials are {trials['trial'].min()} to {trials['trial'].max()}" if len(trials) else "it has none yet"
+        raise UnknownRun(f"the sweep {sweep!r} has no trial {number!r}; {has}")
     return str(found["run_id"].iloc[-1])
 
 
 def _best_or_id(run: str, home: str | Path | None, tracking_uri: str | None) -> str:
-    sweeps = load_sweeps(home=home, tracking_uri=tracking_uri)
-    for _, sweep in sweeps[sweeps["name"] == run].iterrows():
-        trials = load_trials(run, home=home, tracking_uri=tracking_uri)
-        column = selected_metric(str(sweep["metric"]))
-        complete = trials[(trials["state"] == "COMPLETE")] if column in trials else trials.iloc[:0]
-        if complete.empty:
-            raise UnknownRun(f"the sweep {run!r} has no complete trial yet; name one by its number: {run}/0")
-        ordered = complete.sort_values(column, ascending=str(sweep["goal"]) != "maximize")
-        return str(ordered["run_id"].iloc[0])
-    with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
-        trials_ids = {found.info.run_id for found in store.runs("tags.kind = 'trial'")}
-    if run not in trials_ids:
-        raise UnknownRun(f"no sweep and no trial's run is called {run!r}: {nearest(run, set(sweeps['name']))}")
-    return run
+    try:
+        sweep = sweep_row(run, home=home, tracking_uri=tracking_uri)
+    except UnknownSweep as unknown:
+        with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
+            if run in {found.info.run_id for found in store.runs("tags.kind = 'trial'")}:
+                return run
+        raise UnknownRun(f"no trial's run has the id {run!r}, and there is {unknown}") from None
+    trials = load_trials(run, home=home, tracking_uri=tracking_uri)
+    best = ranked(trials, sweep).query("rank == 1")
+    if best.empty:
+        one = f"; name one by its number: {run}/{trials['trial'].iloc[0]}" if len(trials) else ", for it has none at all"
+        raise UnknownRun(f"the sweep {run!r} has no complete trial with {selected_metric(sweep['metric'])} yet{one}")
+    return str(best["run_id"].iloc[0])
 
 
 @contextmanager

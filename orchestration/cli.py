@@ -6,7 +6,9 @@ Heavy imports stand inside the commands, so that ``--help`` and ``validate`` ans
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,6 +49,14 @@ class Format(StrEnum):
     json = "json"
 
 
+class Decoding(StrEnum):
+    greedy = "greedy"
+    ancestral = "ancestral"
+    top_k = "top-k"
+    nucleus = "nucleus"
+    beam = "beam"
+
+
 class UsageFault(ValueError):
     """The command's words are wrong; the message says how."""
 
@@ -62,7 +72,7 @@ def init(
 
     if file.exists():
         raise UsageFault(f"{file} is there already and is not written over; choose another name or remove it")
-    write_output(file, template_text(template.value))
+    write_output(file, template_text(template.value, name=file.stem))
     typer.echo(f"wrote {file}; next: vae-sweeps validate {file}, then vae-sweeps run {file}")
 
 
@@ -116,7 +126,9 @@ def run(
 
     spec = load_sweep(sweep, set_ or [], name=name, data_files=True)
     typer.echo(f"{spec.name}: {spec.question}\n{summarise(spec)}")
-    _conclude(run_sweep(spec, home=home, debug=debug, console=Console()))
+    with _interruptible(spec.name):
+        result = run_sweep(spec, home=home, debug=debug, console=Console())
+    _conclude(result)
 
 
 @app.command()
@@ -130,19 +142,31 @@ def resume(
 
     from orchestration.launch import resume_sweep
 
-    _conclude(resume_sweep(name, home=home, debug=debug, console=Console()))
+    with _interruptible(name):
+        result = resume_sweep(name, home=home, debug=debug, console=Console())
+    _conclude(result)
 
 
 @app.command("list")
 def list_sweeps(home: HomeOption = None) -> None:
     """List the sweeps of the home."""
+    import pandas as pd
     from rich.console import Console
 
-    from dashboards import load_sweeps
+    from dashboards import NoHome, load_sweeps
     from dashboards.status import sweeps_table
+    from orchestration.tracking.sweep_record import tracking_uris
 
     where = _where(None, home)
-    Console().print(sweeps_table(load_sweeps(home=where.root, tracking_uri=where.tracking_uri)))
+    frames, absent = [], None
+    for uri in tracking_uris(where):
+        try:
+            frames.append(load_sweeps(tracking_uri=uri))
+        except NoHome as error:
+            absent = error
+    if not frames and absent is not None:
+        raise absent
+    Console().print(sweeps_table(pd.concat(frames, ignore_index=True)))
 
 
 @app.command()
@@ -198,17 +222,31 @@ def show(run: RunArgument, home: HomeOption = None) -> None:
 def generate(
     run: RunArgument,
     number: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = 10,
-    temperature: Annotated[float, typer.Option(min=0.0, help="Of the words; 0 is greedy.")] = 1.0,
+    decoding: Annotated[
+        Decoding | None, typer.Option(help="How the words of a sentence are chosen. Default: ancestral, drawn from the model.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="ancestral, top-k, nucleus: words are drawn from p^(1/temperature). Default: 1.")
+    ] = None,
+    k: Annotated[int | None, typer.Option("--k", help="top-k: words to draw from. Default: 40.")] = None,
+    p: Annotated[float | None, typer.Option("--p", help="nucleus: share of the probability to draw from. Default: 0.95.")] = None,
+    beams: Annotated[int | None, typer.Option(help="beam: beginnings of a sentence to keep. Default: 5.")] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option(help="beam: power of the length that log p is divided by; 0 is none. Default: 1.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Text, or PNG for images (needed there).")
     ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Draw samples from a finished trial's model."""
+    """Draw codes from the prior and decode them with a finished trial's model."""
+    from orchestration.decoding_flags import decoding_of
     from orchestration.trial_view import generate_samples
 
-    typer.echo(generate_samples(run, number, temperature, seed, output, _where(run.partition("/")[0], home)))
+    options = {"temperature": temperature, "k": k, "p": p, "beams": beams, "length_penalty": length_penalty}
+    chosen = decoding_of(decoding.value if decoding else None, options)
+    typer.echo(generate_samples(run, number, chosen, seed, output, _where(run.partition("/")[0], home)))
 
 
 @app.command()
@@ -266,8 +304,20 @@ def _report(name: str, format: str, sort: str | None, top: int | None, where: Ho
     )
 
 
+@contextlib.contextmanager
+def _interruptible(name: str) -> Iterator[None]:
+    """A Ctrl-C that came before the sweep could take it, or a second one, ends here with a word."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; if it had begun, go on with: vae-sweeps resume {name}", err=True)
+        raise typer.Exit(130) from None
+
+
 def _conclude(result: SweepResult) -> None:
     """The end of a run: the table, where to look next, and the exit code."""
+    from dashboards.home import without_password
+
     home = f" --home {result.home.root}"
     if result.unsent.refused:
         where = result.home.sweep_dir(result.name)
@@ -276,8 +326,8 @@ def _conclude(result: SweepResult) -> None:
         )
     if result.unsent.waiting:
         typer.echo(
-            f"{result.unsent.waiting} records wait in {result.home.root} for {result.home.tracking_uri}"
-            f" ({result.unsent.trouble}); the next command sends them",
+            f"{result.unsent.waiting} records wait in {result.home.root} for"
+            f" {without_password(result.home.tracking_uri)} ({result.unsent.trouble}); the next command sends them",
             err=True,
         )
     else:
@@ -295,22 +345,20 @@ def _conclude(result: SweepResult) -> None:
 def _user_mistakes() -> tuple[type[Exception], ...]:
     from dashboards.errors import NotFound
     from dashboards.home import HomeError
-    from orchestration.launch import LaunchError
+    from orchestration.decoding_flags import DecodingFault
+    from orchestration.errors import LaunchError
     from orchestration.output import OutputFault
     from orchestration.spec import SweepFileError
     from orchestration.ui import UiError
     from vae_core.data.errors import DataError
 
-    return (UsageFault, OutputFault, SweepFileError, LaunchError, DataError, NotFound, HomeError, UiError)
+    return (UsageFault, DecodingFault, OutputFault, SweepFileError, LaunchError, DataError, NotFound, HomeError, UiError)
 
 
 def main() -> None:
     """The entry point."""
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
     except Exception as error:
         from dashboards.errors import StoreError
         from orchestration.tracking.spool import SpoolBusy

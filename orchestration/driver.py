@@ -13,6 +13,7 @@ from orchestration.spec import SweepSpec
 from orchestration.spec.search_space import make_trial_config
 from orchestration.stopping import Asha, CollapseRule, Never, StoppingRule
 from orchestration.study import Search
+from orchestration.worker import ARTIFACTS, drop_checkpoint
 
 SweepState = Literal["RUNNING", "FINISHED", "INTERRUPTED", "FAILED"]
 
@@ -21,10 +22,10 @@ class Recorder(Protocol):
     """Who keeps the record; returns at once, whatever the tracking server does."""
 
     def trial_started(
-        self, number: int, params: Mapping[str, Any], fingerprint: str, seed: int, tags: Mapping[str, str]
+        self, number: int, params: Mapping[str, Any], fingerprint: str, seed: int | None, tags: Mapping[str, str]
     ) -> None: ...
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None: ...
-    def trial_ended(self, number: int, state: TrialState, reason: str, artifacts: Path | None) -> None: ...
+    def trial_ended(self, number: int, state: TrialState, reason: str, artifacts: Path | None, seconds: float) -> None: ...
 
 
 @dataclass
@@ -49,22 +50,27 @@ class Driver:
     """One sweep's decisions, fed with the messages of its workers.
 
     Args:
-        trial_root: where the directories of the trials lie.
+        trial_dir: the directory of a trial, by its number.
         tags: set on every trial, such as the commit.
     """
 
-    def __init__(self, spec: SweepSpec, search: Search, recorder: Recorder, trial_root: Path, tags: Mapping[str, str]) -> None:
+    def __init__(
+        self, spec: SweepSpec, search: Search, recorder: Recorder, trial_dir: Callable[[int], Path], tags: Mapping[str, str]
+    ) -> None:
         self.spec = spec
         self._search = search
         self._recorder = recorder
-        self._root = trial_root
+        self._directory = trial_dir
         self._tags = dict(tags)
         self._sign = 1.0 if spec.metric.goal == "minimize" else -1.0
         self._rule = _stopping_rule(spec)
         self._collapse = CollapseRule(spec.collapse.min_active_units, spec.collapse.min_rate) if spec.collapse else None
         self._configs: dict[int, Any] = {}
         self._reported: dict[int, set[int]] = {}
-        self._started_s = time.time()
+        self._started_s = time.monotonic()
+        self._seconds_before = search.seconds
+        self._failures = 0
+        """Since this start: a sweep that is resumed after its cause was mended has its whole allowance again."""
         self.trials: dict[int, TrialView] = {}
         self.ended_by: str | None = None
         """Why no further trial is asked for; None while the sweep may go on."""
@@ -81,6 +87,7 @@ class Driver:
                 past.assignment,
                 epochs=max(past.values, default=0),
                 state=past.outcome,
+                reason=past.reason,
                 epoch=max(past.values, default=0),
                 value=past.value,
                 started_s=past.started_s,
@@ -106,14 +113,13 @@ class Driver:
             try:
                 config = make_trial_config(self.spec, assignment)
             except ValueError as error:  # a combination that no check of the file could foresee
-                self._recorder.trial_started(number, assignment, "", 0, self._tags)
+                self._recorder.trial_started(number, assignment, "", None, self._tags)
                 self._end(view, "FAILED", str(error))
                 continue
             view.epochs = config.training.epochs
             self._configs[number] = config
-            directory = self._root / f"{number:04d}"
             device = "cuda" if self.spec.resources.gpu > 0 else "cpu"
-            return Job(number, config.to_dict(), str(directory), device)
+            return Job(number, config.to_dict(), str(self._directory(number)), device)
         return None
 
     def hear(self, number: int, message: Message) -> bool:
@@ -133,7 +139,7 @@ class Driver:
                 return True
             case "end":
                 assert message.state is not None
-                self._finish(view, message.state, message.reason)
+                self._finish(view, message.state, message.reason, message.seconds)
                 return False
 
     def lost(self, number: int, reason: str) -> None:
@@ -179,6 +185,7 @@ class Driver:
 
     def _epoch(self, view: TrialView, message: Message) -> bool:
         self._recorder.epoch(view.number, message.epoch, message.metrics, message.timestamp_ms)
+        view.duration_s = message.seconds
         view.epoch = max(view.epoch, message.epoch)
         view.metrics.update(message.metrics)
         value = message.metrics.get(self.spec.metric.name)
@@ -203,7 +210,8 @@ class Driver:
             return False
         return True
 
-    def _finish(self, view: TrialView, state: TrialState, reason: str) -> None:
+    def _finish(self, view: TrialView, state: TrialState, reason: str, seconds: float) -> None:
+        view.duration_s = max(seconds, view.duration_s)
         if state == "COMPLETE":
             view.value = view.metrics[f"best/{self.spec.metric.name}"]
             collapse = self._collapse.verdict(view.metrics, prefix="best/val/") if self._collapse else None
@@ -212,21 +220,29 @@ class Driver:
         self._end(view, state, reason)
 
     def _end(self, view: TrialView, state: TrialState, reason: str) -> None:
-        view.state, view.reason, view.duration_s = state, reason, time.time() - view.started_s
+        view.state, view.reason = state, reason
+        self._failures += state == "FAILED"
         scored = f"best/{self.spec.metric.name}" in view.metrics
-        artifacts = self._root / f"{view.number:04d}" / "artifacts"
-        self._recorder.trial_ended(view.number, state, reason, artifacts)
-        self._search.tell(view.number, state, view.value if scored else None, collapsed=state == "COLLAPSED")
+        directory = self._directory(view.number)
+        self._recorder.trial_ended(view.number, state, reason, directory / ARTIFACTS, view.duration_s)
+        self._search.tell(view.number, state, reason, view.value if scored else None, view.duration_s)
+        self._search.set_seconds(self.seconds)
+        if state != "STOPPED":
+            drop_checkpoint(directory)
         self._configs.pop(view.number, None)
         for listener in self.listeners:
             listener(view)
 
+    @property
+    def seconds(self) -> float:
+        """What the sweep has taken so far, over all its starts, pauses left out."""
+        return self._seconds_before + time.monotonic() - self._started_s
+
     def _over_budget(self) -> bool:
         budget = self.spec.budget
-        failed = sum(view.state == "FAILED" for view in self.trials.values())
-        if budget.max_failures is not None and failed >= budget.max_failures:
-            self.ended_by = f"max_failures: {failed} trials have failed"
-        elif budget.wall_time is not None and time.time() - self._started_s > budget.wall_time_s:
+        if budget.max_failures is not None and self._failures >= budget.max_failures:
+            self.ended_by = f"max_failures: {self._failures} trials have failed"
+        elif time.monotonic() - self._started_s > budget.wall_time_s:
             self.ended_by = "wall_time"
         return self.ended_by is not None
 

@@ -32,11 +32,13 @@ def prepare_ray() -> None:
         os.environ.setdefault(name, value)
 
 
-def git_commit(directory: Path) -> str:
-    """The commit of the checkout that holds ``directory``, with "+changes" where it is not clean; "none" outside one."""
+def git_commit() -> str:
+    """The commit of the checkout that this code runs from, "+changes" where it is not clean; "none" where it is installed."""
+    here = Path(__file__)
     try:
-        head = _git(directory, "rev-parse", "HEAD")
-        return head + ("+changes" if _git(directory, "status", "--porcelain", "--untracked-files=no") else "")
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)  # a virtual environment may lie in another's checkout
+        head = _git(here.parent, "rev-parse", "HEAD")
+        return head + ("+changes" if _git(here.parent, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return "none"
 

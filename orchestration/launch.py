@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -18,20 +18,27 @@ from typing import TYPE_CHECKING
 from dashboards.home import Home, resolve_home
 from orchestration.driver import Driver, SweepState, TrialView
 from orchestration.environment import git_commit, prepare_ray
-from orchestration.spec import SweepSpec, load_sweep, parse_sweep, spec_text
-from orchestration.spec.search_space import SearchSpace, make_trial_config
+from orchestration.errors import LaunchError
+from orchestration.spec import SearchSpace, SweepSpec, load_sweep, make_trial_config, parse_sweep, spec_text
+from orchestration.spec.parameters import Choices
+from orchestration.spec.search_space import corners
 from orchestration.study import Search
+from orchestration.tracking.sweep_record import (
+    SweepRecord,
+    Unsent,
+    clear_delivered,
+    remember_tracking_uri,
+    tracking_uri_of,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestration.tracking.sweep_record import Unsent
     from vae_core.data.images import ImageData
     from vae_core.data.text import TextData
 
 
-class LaunchError(ValueError):
-    """The sweep cannot be run as asked, by the user's mistake; the message says what to do."""
+BATCH_SIZE = "training.batch_size"
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,9 @@ def run_sweep(
     data = _load_data(spec)
     _make_directory(where.sweep_dir(spec.name))
     with _only_driver(spec.name, where):
+        _require_new_name(spec.name, text, where)  # another may have taken it while the data were loaded
         where.sweep_file(spec.name).write_text(text)
+        remember_tracking_uri(spec.name, where)
         search = Search.create(spec, where.optuna_url, text)
         return _drive(spec, text, where, search, data, debug, console)
 
@@ -100,7 +109,7 @@ def resume_sweep(
         known = ", ".join(_known(where)) or "none"
         raise LaunchError(f"there is no sweep {name!r} in {where.root}; there are: {known}")
     spec = parse_sweep(text, origin=str(where.sweep_file(name)))
-    where = resolve_home(home, spec.tracking.uri)
+    where = resolve_home(where.root, tracking_uri_of(name, where))
     _require_devices(spec)
     data = _load_data(spec)
     _make_directory(where.sweep_dir(name))
@@ -118,32 +127,30 @@ def _drive(
     console: Console | None,
 ) -> SweepResult:
     from orchestration.display import Display
-    from orchestration.tracking.sweep_record import SweepRecord
 
-    started = time.monotonic()
     record = SweepRecord(spec, text, where)
-    driver = Driver(spec, search, record.tracker, where.sweep_dir(spec.name), {"git.commit": git_commit(Path(__file__).parent)})
+    driver = Driver(spec, search, record.tracker, partial(where.trial_dir, spec.name), {"git.commit": git_commit()})
     driver.listeners.append(lambda view: record.note(driver))
-    search.set_state("RUNNING")
-    try:
-        with _signals(driver), Display(driver, console) if console else contextlib.nullcontext():
-            if debug:
-                from orchestration import launch_debug
+    with _signals(driver):
+        try:
+            with Display(driver, console) if console else contextlib.nullcontext():
+                if debug:
+                    from orchestration import launch_debug
 
-                launch_debug.run(driver, data)
-            else:
-                prepare_ray()
-                from orchestration import launch_ray
+                    launch_debug.run(driver, data)
+                else:
+                    prepare_ray()
+                    from orchestration import launch_ray
 
-                launch_ray.run(driver, data)
-    finally:
-        # Whatever happened, no trial is left RUNNING.
-        if driver.running or driver.stopping or driver.ended_by is None:
-            driver.interrupt()
-        search.set_state(driver.state())
-        unsent = record.close(driver)
-        if not unsent:
-            _clear(driver, where)
+                    launch_ray.run(driver, data)
+        finally:
+            # Whatever happened, no trial is left RUNNING.
+            if driver.running or driver.stopping or driver.ended_by is None:
+                driver.interrupt()
+            search.set_seconds(driver.seconds)
+            unsent = record.close(driver)
+            if not unsent:
+                clear_delivered(where.sweep_dir(spec.name))
     return SweepResult(
         name=spec.name,
         state=driver.state(),
@@ -151,16 +158,9 @@ def _drive(
         trials=sorted(driver.trials.values(), key=lambda view: view.number),
         best=driver.best(),
         home=where,
-        duration_s=time.monotonic() - started,
+        duration_s=driver.seconds,
         unsent=unsent,
     )
-
-
-def _clear(driver: Driver, where: Home) -> None:
-    """Removes the checkpoints of trials that have ended: the record has what is worth keeping."""
-    for view in driver.trials.values():
-        if view.state != "STOPPED":
-            shutil.rmtree(where.trial_dir(driver.spec.name, view.number), ignore_errors=True)
 
 
 def _make_directory(path: Path) -> None:
@@ -171,13 +171,21 @@ def _make_directory(path: Path) -> None:
 
 
 def _load_data(spec: SweepSpec) -> TextData | ImageData | None:
-    """The data set that all trials share; None where a parameter changes it, so that each worker loads its own."""
+    """The data set that all trials share; None where a parameter changes it, so that each worker loads its own.
+
+    Raises:
+        DataError: it cannot be read, or has fewer examples than the largest batch that is searched.
+    """
     from orchestration.worker import load_shared
 
     space = SearchSpace(spec.parameters)
-    if any(name.startswith("data.") for name in space.names):
-        return None
-    return load_shared(make_trial_config(spec, space.example()))
+    assignment = space.example()
+    if BATCH_SIZE in spec.parameters:
+        parameter = spec.parameters[BATCH_SIZE]
+        assert not isinstance(parameter, Choices), "a batch size is no family"
+        assignment[BATCH_SIZE] = max(corners(parameter))
+    data = load_shared(make_trial_config(spec, assignment))
+    return None if any(name.startswith("data.") for name in space.names) else data
 
 
 def _known(where: Home) -> list[str]:
@@ -233,13 +241,19 @@ def _only_driver(name: str, where: Home) -> Iterator[None]:
     Raises:
         LaunchError: another process holds it.
     """
-    path = where.sweep_dir(name) / "driver.lock"
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise LaunchError(f"the sweep {name!r} is being run by {file.read().strip() or 'another process'}") from None
+    try:
+        file = _lock_file(name, where).open("a+")
+    except OSError as error:
+        raise LaunchError(f"cannot keep a sweep in {where.sweep_dir(name)}: {error.strerror}") from error
+    with file:
+        for patience in range(10, -1, -1):  # a glance by ``status`` passes
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not patience:
+                    raise LaunchError(f"the sweep {name!r} is being run by {holder(name, where)}") from None
+                time.sleep(0.1)
         file.truncate(0)
         file.write(f"process {os.getpid()}, started {time.strftime('%Y-%m-%d %H:%M:%S')}")
         file.flush()
@@ -247,14 +261,19 @@ def _only_driver(name: str, where: Home) -> Iterator[None]:
 
 
 def holder(name: str, where: Home) -> str | None:
-    """Which process drives the sweep, in words; None where none does."""
+    """Which process drives the sweep, in words; None where none does. Writes nothing."""
     try:
-        with _only_driver(name, where):
+        with _lock_file(name, where).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return None
-    except FileNotFoundError:  # nothing of the sweep is on this machine
+    except BlockingIOError:
+        return _lock_file(name, where).read_text().strip() or "another process"
+    except OSError:  # nothing of the sweep is on this machine
         return None
-    except LaunchError as error:
-        return str(error).rpartition("run by ")[2]
+
+
+def _lock_file(name: str, where: Home) -> Path:
+    return where.sweep_dir(name) / "driver.lock"
 
 
 @contextlib.contextmanager

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import signal
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from orchestration.driver import Driver
+from orchestration.errors import LaunchError
 from orchestration.messages import Job, Message
 from orchestration.spec import Resources
 from orchestration.worker import run_trial
@@ -38,6 +42,7 @@ def run(driver: Driver, data: TextData | ImageData | None) -> None:
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # what fails is said by the driver
     own = not ray.is_initialized()
     if own:
+        on_term = signal.getsignal(signal.SIGTERM)
         ray.init(
             address="local",
             include_dashboard=False,
@@ -46,7 +51,10 @@ def run(driver: Driver, data: TextData | ImageData | None) -> None:
             num_cpus=_cpus_wanted(resources),
         )
         _hide_token()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_term)  # Ray has put its own in place, which exits at once
     try:
+        _require_resources(resources)
         _fit(driver, data, resources)
     finally:
         if own:
@@ -64,7 +72,19 @@ def _cpus_wanted(resources: Resources) -> int | None:
     """As many as the asked-for trials at once take; None, Ray's own count, where that is not said."""
     if resources.max_concurrent_trials is None:
         return None
-    return max(1, round(resources.max_concurrent_trials * resources.cpu))
+    return math.ceil(resources.max_concurrent_trials * resources.cpu)
+
+
+def _require_resources(resources: Resources) -> None:
+    """A trial that can never be placed would wait for ever.
+
+    Raises:
+        LaunchError: Ray has not what one trial takes.
+    """
+    there = ray.cluster_resources()
+    for name, wanted in (("CPU", resources.cpu), ("GPU", resources.gpu)):
+        if wanted > there.get(name, 0.0):
+            raise LaunchError(f"a trial wants {wanted:g} {name}, and Ray has {there.get(name, 0.0):g} here")
 
 
 def _fit(driver: Driver, data: TextData | ImageData | None, resources: Resources) -> None:
@@ -167,6 +187,8 @@ class DriverScheduler(_HoldsDriver, FIFOScheduler):  # type: ignore[misc]
         return self.CONTINUE if go_on else self.STOP  # type: ignore[no-any-return]
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        if trial.status == Trial.ERROR:  # about to be tried again from its checkpoint
+            return
         self._driver.lost(_number(trial), f"worker lost {RETRIES + 1} times: {_last_line(trial)}")
 
 

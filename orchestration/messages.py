@@ -33,6 +33,8 @@ class Message:
     """The last trained epoch, from 1."""
     timestamp_ms: int = 0
     """When it was first said; a replay keeps it, so that records recognise what they have."""
+    seconds: float = 0.0
+    """What the trial has taken so far, over all its attempts, pauses left out."""
     metrics: dict[str, float] = field(default_factory=dict)
     annealed: bool = False
     """Whether annealing has ended."""

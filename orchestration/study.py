@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.messages import TrialState
 from orchestration.spec import SweepSpec
-from orchestration.spec.search_space import Assignment, SearchSpace
+from orchestration.spec.search_space import Assignment, SearchSpace, planned_trials
 
 if TYPE_CHECKING:
     import optuna
 
-_NUMBER, _OUTCOME, _SPEC, _ANNEALED = "number", "outcome", "spec", "annealed_from"
+_NUMBER, _OUTCOME, _REASON, _SPEC, _ANNEALED, _SECONDS = "number", "outcome", "reason", "spec", "annealed_from", "seconds"
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Past:
 
     number: int
     outcome: TrialState
+    reason: str
     assignment: Assignment
     value: float | None
     values: dict[int, float]
@@ -113,20 +114,21 @@ class Search:
                 self._study.tell(frozen.number, state=State.FAIL)
         for number, attempts in sorted(by_number.items()):
             last = attempts[-1]
-            if last.state == State.RUNNING:
-                self._study.tell(last.number, state=State.FAIL)
-            outcome = last.user_attrs.get(_OUTCOME)
             heard = [attempt.intermediate_values for attempt in attempts]
             self.heard[number] = max((epoch for values in heard for epoch in values), default=0)
             if last.state == State.WAITING:
                 self._waiting += 1
-            elif last.state == State.RUNNING or outcome == "STOPPED":
+            elif last.state == State.RUNNING or last.user_attrs.get(_OUTCOME) == "STOPPED":
+                # Queued before the old attempt is ended: a kill between the two loses nothing.
                 # Killed while it was asked, an enqueued trial has only some of its parameters yet.
                 parameters = {**last.system_attrs.get("fixed_params", {}), **last.params}
                 self._study.enqueue_trial(parameters, user_attrs={_NUMBER: number})
                 self._waiting += 1
             else:
                 self.past.append(self._past(number, last))
+            for attempt in attempts:
+                if attempt.state == State.RUNNING:
+                    self._study.tell(attempt.number, state=State.FAIL)
         self._asked = 1 + max(by_number, default=-1)
         for _ in range(self._asked):
             next(self._grid, None)
@@ -137,19 +139,19 @@ class Search:
         return Past(
             number=number,
             outcome=frozen.user_attrs.get(_OUTCOME, "FAILED"),
+            reason=frozen.user_attrs.get(_REASON, ""),
             assignment=self._space.suggest(optuna.trial.FixedTrial(frozen.params)),
             value=frozen.value if frozen.values else None,
             values=dict(frozen.intermediate_values),
             annealed_from=frozen.user_attrs.get(_ANNEALED),
             started_s=frozen.datetime_start.timestamp() if frozen.datetime_start else 0.0,
-            duration_s=frozen.duration.total_seconds() if frozen.duration else 0.0,
+            duration_s=frozen.user_attrs.get(_SECONDS, 0.0),
         )
 
     @property
     def total(self) -> int:
         """Trials of the whole sweep: its cap, or its grid where that is smaller."""
-        size = self._space.size() if self._spec.method == "grid" else None
-        return self._spec.run_cap if size is None else min(size, self._spec.run_cap)
+        return planned_trials(self._spec)
 
     def ask(self) -> tuple[int, Assignment] | None:
         """The next trial's number and parameters; None where the sweep's budget of trials, or its grid, is used up."""
@@ -187,15 +189,21 @@ class Search:
             trial.set_user_attr(_ANNEALED, epoch)
         trial.report(value, step=epoch)
 
-    def tell(self, number: int, outcome: TrialState, value: float | None, collapsed: bool = False) -> None:
-        """Ends a trial. A pruned one keeps its last reported value; a collapsed one counts as infeasible, not as failed."""
+    def tell(self, number: int, outcome: TrialState, reason: str, value: float | None, seconds: float) -> None:
+        """Ends a trial. A pruned one keeps its last reported value; a collapsed one counts as infeasible, not as failed.
+
+        Args:
+            value: of the selected epoch; None where none was selected.
+            seconds: what the trial took, pauses left out.
+        """
         import optuna
 
         State = optuna.trial.TrialState
         trial = self._running.pop(number)
-        trial.set_user_attr(_OUTCOME, outcome)
+        for name, fact in ((_REASON, reason), (_SECONDS, seconds), (_OUTCOME, outcome)):
+            trial.set_user_attr(name, fact)
         if self._spec.collapse is not None:
-            trial.set_constraint("collapse", 1.0 if collapsed else 0.0)
+            trial.set_constraint("collapse", 1.0 if outcome == "COLLAPSED" else 0.0)
         if value is not None and outcome in ("COMPLETE", "COLLAPSED"):
             self._study.tell(trial, value)
         elif outcome in ("PRUNED", "COLLAPSED"):
@@ -203,9 +211,14 @@ class Search:
         else:
             self._study.tell(trial, state=State.FAIL)
 
-    def set_state(self, state: str) -> None:
-        """How the sweep itself stands, for ``status`` and ``resume``."""
-        self._study.set_user_attr("state", state)
+    @property
+    def seconds(self) -> float:
+        """What the sweep took before this start, pauses left out."""
+        return float(self._study.user_attrs.get(_SECONDS, 0.0))
+
+    def set_seconds(self, seconds: float) -> None:
+        """Remembers what the sweep has taken so far."""
+        self._study.set_user_attr(_SECONDS, seconds)
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         import optuna

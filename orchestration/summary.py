@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from orchestration.spec import SweepSpec
-from orchestration.spec.search_space import SearchSpace
+from orchestration.spec import SweepSpec, planned_trials
 
 
 def summarise(spec: SweepSpec) -> str:
     """Trials, method, parameters, metric and stopping rule on one line."""
-    size = SearchSpace(spec.parameters).size() if spec.method == "grid" else None
-    trials = spec.run_cap if size is None else min(size, spec.run_cap)
     rule = spec.early_terminate
     stopping = "no early termination" if rule is None or rule.type == "none" else f"{rule.type} from epoch {rule.min_epochs} on"
     searched = ", ".join(spec.parameters) or "nothing"
-    return f"{trials} trials by {spec.method} over {searched}; {spec.metric.goal} {spec.metric.name}; {stopping}."
+    return f"{planned_trials(spec)} trials by {spec.method} over {searched}; {spec.metric.goal} {spec.metric.name}; {stopping}."

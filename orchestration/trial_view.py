@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dashboards.errors import UnknownRun
 from dashboards.home import Home
 from dashboards.trial import TrialRecord, find_trial, trial_artifacts
 from orchestration.output import OutputFault, with_output, write_output
+
+if TYPE_CHECKING:
+    from vae_core.decoding import AnyDecoding
 
 _SHOWN_LINES = 12
 _PROVENANCE = ("seed", "config.fingerprint", "data.fingerprint", "git.commit", "threads", "torch")
@@ -46,19 +50,22 @@ def _samples(record: TrialRecord, where: Home) -> list[str]:
     return blocks
 
 
-def generate_samples(run: str, number: int, temperature: float, seed: int, output: Path | None, where: Home) -> str:
+def generate_samples(run: str, number: int, decoding: AnyDecoding | None, seed: int, output: Path | None, where: Home) -> str:
     """Decodes codes drawn from the prior; what is returned is for the terminal.
 
     Args:
-        temperature: of the words; 0 takes the most likely one at each step.
+        decoding: how the words are chosen; None: drawn from the model.
         output: where the sentences, one a line, or the picture go.
 
     Raises:
         UnknownRun: there is no such trial, or it kept no model.
         OutputFault: images without a file to write them to, or a file that cannot be written.
+        DecodingFault: images, and a way to choose words.
     """
+    from orchestration.decoding_flags import DecodingFault
     from vae_core.checkpoint import load_model
     from vae_core.data.config import TextConfig
+    from vae_core.decoding import Ancestral
     from vae_core.generate import decode_images, decode_text, grid, prior_codes, write_png
 
     record = find_trial(run, tracking_uri=where.tracking_uri)
@@ -66,6 +73,8 @@ def generate_samples(run: str, number: int, temperature: float, seed: int, outpu
         loaded = load_model(directory)
     codes = prior_codes(loaded.model, number, seed)
     if loaded.shape is not None:
+        if decoding is not None:
+            raise DecodingFault("these samples are images: --decoding and its options choose the words of a text")
         if output is None or output.suffix.lower() != ".png":
             raise OutputFault("these samples are images: name a picture with --output FILE.png")
         picture, scale = grid(decode_images(loaded.model, codes, loaded.shape)), max(1, 64 // loaded.shape[0])
@@ -73,7 +82,7 @@ def generate_samples(run: str, number: int, temperature: float, seed: int, outpu
         return f"wrote {output}"
     data = loaded.config.data
     assert isinstance(data, TextConfig)
-    sentences = decode_text(loaded.model, codes, data.max_length, temperature=temperature or None, seed=seed)
+    sentences = decode_text(loaded.model, codes, data.max_length, decoding or Ancestral(), seed=seed)
     if output is None:
         return "\n".join(sentences)
     write_output(output, "".join(f"{sentence}\n" for sentence in sentences))

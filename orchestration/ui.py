@@ -19,9 +19,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from dashboards.home import Home, resolve_home
+from dashboards.home import Home, resolve_home, without_password
 from orchestration.tracking.note import trials_link
 from orchestration.tracking.records import EXPERIMENT, quiet_mlflow
+from orchestration.tracking.sweep_record import tracking_uris
 
 DEFAULT_PORT = 5000
 _PORTS_TRIED = 50
@@ -59,8 +60,16 @@ def serve(
     if where.tracking_uri.startswith(("http://", "https://")):
         _print_links(where.tracking_uri.rstrip("/") + "/", where.tracking_uri, say)
         return
+    elsewhere = tracking_uris(where)[1:]
+    for uri in elsewhere:
+        if uri.startswith(("http://", "https://")):
+            _print_links(uri.rstrip("/") + "/", uri, say)
+        else:
+            say(f"some sweeps of this home are recorded in {without_password(uri)}: see them with MLFLOW_TRACKING_URI set to it")
     database = Path(where.tracking_uri.removeprefix("sqlite:///"))
     if where.tracking_uri.startswith("sqlite:///") and not database.exists():
+        if elsewhere:
+            return
         raise UiError(f"there is nothing to show: {database} does not exist; run a sweep first, or name its home with --home")
     if not _is_loopback(host):
         say(f"listening on {host}: MLflow asks nobody for a password, so whoever reaches this port can read and change records")
@@ -168,15 +177,23 @@ class Server:
 
 
 def sweep_links(base: str, tracking_uri: str) -> list[SweepLink]:
-    """A link onto the trials of each recorded sweep, newest sweep first; ``base`` is the UI's address."""
+    """A link onto the trials of each recorded sweep, newest sweep first; ``base`` is the UI's address.
+
+    Raises:
+        UiError: the store does not answer.
+    """
     quiet_mlflow()
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
-    client = MlflowClient(tracking_uri=tracking_uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        return []
-    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'sweep'", order_by=["attributes.start_time DESC"])
+    try:
+        client = MlflowClient(tracking_uri=tracking_uri)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            return []
+        runs = client.search_runs([experiment.experiment_id], "tags.kind = 'sweep'", order_by=["attributes.start_time DESC"])
+    except MlflowException as error:
+        raise UiError(f"the records at {without_password(tracking_uri)} do not answer: {error}") from error
     return [
         SweepLink(
             tags["sweep"],
@@ -258,7 +275,7 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 
 
 def _print_links(base: str, tracking_uri: str, say: Callable[[str], None]) -> None:
-    say(f"MLflow UI: {base}")
+    say(f"MLflow UI: {without_password(base)}")
     links = sweep_links(base, tracking_uri)
     if not links:
         say("no sweep is recorded yet")

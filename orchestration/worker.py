@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import time
 import traceback
 from collections.abc import Iterator
@@ -47,14 +48,17 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
 
     from vae_core.checkpoint import load_state, save_model, save_state
     from vae_core.config import TrialConfig
+    from vae_core.data.batching import require_batch
     from vae_core.generate import write_samples
     from vae_core.trainer import Trainer
 
     torch.set_num_threads(1)
+    started_s = time.monotonic()
     directory = Path(job.directory)
     directory.mkdir(parents=True, exist_ok=True)
     config = TrialConfig.from_dict(job.config)
     data = shared if shared is not None else _load(config.data)
+    require_batch(data, config.training.batch_size)
     trainer = Trainer(config, data, device=job.device)
     yield Message("start", timestamp_ms=_now_ms(), facts=_facts(trainer, data.fingerprint))
 
@@ -63,25 +67,33 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
         trainer.load_state_dict(state)
     story = _Story(directory, last_epoch=len(trainer.history))
     yield from story.told
+    started_s -= story.seconds
     for record in trainer.run():
+        if record.final:
+            save_model(trainer.model, config, data, directory / ARTIFACTS / "checkpoint")
+            write_samples(trainer.model, config, data, directory / ARTIFACTS / "samples")
         message = Message(
             "final" if record.final else "epoch",
             epoch=record.epoch,
             timestamp_ms=_now_ms(),
+            seconds=time.monotonic() - started_s,
             metrics=record.metrics,
             annealed=record.annealed,
         )
-        if record.final:
-            save_model(trainer.model, config, data, directory / ARTIFACTS / "checkpoint")
-            write_samples(trainer.model, config, data, directory / ARTIFACTS / "samples")
-        else:
+        if not record.final:
             story.append(message)
             save_state(trainer, directory)
         yield message
     outcome = trainer.outcome
     assert outcome is not None
-    reason = "" if outcome.reason == "epochs" else outcome.reason  # the ordinary end needs no word
-    yield Message("end", epoch=len(trainer.history), timestamp_ms=_now_ms(), state=outcome.state, reason=reason)
+    yield Message(
+        "end",
+        epoch=len(trainer.history),
+        timestamp_ms=_now_ms(),
+        seconds=time.monotonic() - started_s,
+        state=outcome.state,
+        reason="" if outcome.reason == "epochs" else outcome.reason,  # the ordinary end needs no word
+    )
 
 
 class _Story:
@@ -94,9 +106,16 @@ class _Story:
         self.told = [message for message in map(_parse, lines) if message is not None and message.epoch <= last_epoch]
         self._path.write_text("".join(message.to_json() + "\n" for message in self.told))
 
+    @property
+    def seconds(self) -> float:
+        """What earlier attempts took."""
+        return self.told[-1].seconds if self.told else 0.0
+
     def append(self, message: Message) -> None:
         with self._path.open("a") as file:
             file.write(message.to_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # the checkpoint that follows is synced too, and must not outlive its line
 
 
 def _parse(line: str) -> Message | None:
@@ -126,6 +145,17 @@ def _facts(trainer: Trainer, data_fingerprint: str) -> dict[str, str]:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def drop_checkpoint(directory: Path) -> None:
+    """Removes what only a trial that goes on needs; its artifacts stay."""
+    for path in (*directory.glob("state*"), directory / _STORY):
+        path.unlink(missing_ok=True)
+
+
+def has_checkpoint(directory: Path) -> bool:
+    """Whether the trial can be gone on with."""
+    return any(directory.glob("state*"))
 
 
 def load_shared(config: TrialConfig) -> TextData | ImageData:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 for _inherited in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "VAE_SWEEPS_HOME"):
@@ -59,3 +63,12 @@ def data_directory() -> Path:
     if not directory.is_dir():
         pytest.skip(f"{directory} is absent: set VAE_SWEEPS_DATA to a directory that holds wikitext-2/ and tinyshakespeare/")
     return directory
+
+
+def comparable(sweep: str, home: Path) -> pd.DataFrame:
+    """A sweep's trials without what differs from run to run: ids, times, speeds."""
+    from dashboards import load_trials
+
+    frame = load_trials(sweep, home=home)
+    times = ["duration_s", "run_id", "train/examples_per_s", "train/tokens_per_s"]
+    return frame.drop(columns=[name for name in times if name in frame]).sort_values("trial", ignore_index=True)

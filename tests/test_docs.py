@@ -12,7 +12,7 @@ import pytest
 
 from orchestration.cli import app
 from orchestration.spec.sections import SweepSpec
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY
 from vae_core.metrics import METRICS
 
 README = (ROOT / "README.md").read_text()
@@ -63,6 +63,30 @@ def test_the_commands_of_the_readme(tmp_path: Path) -> None:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert done.returncode == 0, (words, done.stdout, done.stderr)
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme(tmp_path: Path) -> None:
+    block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert block
+    (tmp_path / "mine.yaml").write_text(TINY.replace("name: tiny", "name: mine").replace("run_cap: 4", "run_cap: 2"))
+    code = f"{block[1]}\nassert len(trials) == 2 and set(curves['trial']) == {{0, 1}}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_first_command_of_the_readme(tmp_path: Path) -> None:
+    """``make demo`` with what is installed already: the sweep itself, to its report."""
+    if not (ROOT / ".venv" / ".installed").exists():
+        pytest.skip("make has not installed .venv here: run by `make test`")
+    environment = {**os.environ, "VAE_SWEEPS_HOME": str(tmp_path / "home")}
+    done = subprocess.run(["make", "demo"], capture_output=True, text=True, cwd=ROOT, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "12 trials" in done.stdout
 
 
 def test_the_yaml_of_the_readme_validates(tmp_path: Path) -> None:

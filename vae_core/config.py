@@ -8,9 +8,11 @@ from pydantic import Field, model_validator
 
 from vae_core.configurable import Config, Count, Positive
 from vae_core.data.config import AnyData
-from vae_core.networks.config import AnyDecoder, AnyEncoder, RecurrentDecoder
-from vae_core.schedules import AnySchedule, Constant
-from vae_core.softmax.config import AdaptiveSoftmax, AnySoftmax, FullSoftmax
+from vae_core.networks.config import AnyDecoder, AnyEncoder, TextDecoderConfig, TextEncoderConfig
+from vae_core.networks.initialisation import AnyInitialisation, DefaultInitialisation
+from vae_core.objectives.config import AnyObjective, Elbo, ImportanceWeighted
+from vae_core.schedules import Constant
+from vae_core.softmax.config import AdaptiveSoftmax, AnySoftmax, FullSoftmax, NegativeSampling, NoiseContrastive
 
 
 class GaussianLatent(Config):
@@ -32,15 +34,32 @@ class Bernoulli(Config):
     kind: Literal["bernoulli"] = "bernoulli"
 
 
+class ContinuousBernoulli(Config):
+    """A grey pixel in [0, 1] (Loaiza-Ganem & Cunningham 2019): the Bernoulli's formula, normalised over the grey levels.
+
+    A density: where many pixels are exactly 0 or 1, their log density grows without bound, as the logarithm of the logit.
+    """
+
+    kind: Literal["continuous_bernoulli"] = "continuous_bernoulli"
+
+
 class Gaussian(Config):
-    """A pixel is normal; mean and log variance are the decoder's."""
+    """A pixel is normal; its mean is the decoder's, and its log variance too where it is not fixed."""
 
     kind: Literal["gaussian"] = "gaussian"
+    variance: Positive | None = None
+    """The same for all pixels; null: learned, each pixel's own."""
     min_log_variance: float = -7.0
-    """A floor, without which the density of a constant pixel has no bound."""
+    """A floor for learned ones, without which the density of a constant pixel has no bound."""
+
+    @model_validator(mode="after")
+    def _floor_of_what(self) -> Self:
+        if self.variance is not None and self.min_log_variance != -7.0:
+            raise ValueError(f"min_log_variance: {self.min_log_variance} is for a learned variance, not variance: {self.variance}")
+        return self
 
 
-AnyLikelihood = Annotated[Categorical | Bernoulli | Gaussian, Field(discriminator="kind")]
+AnyLikelihood = Annotated[Categorical | Bernoulli | ContinuousBernoulli | Gaussian, Field(discriminator="kind")]
 
 
 class ModelConfig(Config):
@@ -53,18 +72,8 @@ class ModelConfig(Config):
     """The likelihood layer of a text model."""
     likelihood: AnyLikelihood | None = None
     """null: categorical for text, Bernoulli for images."""
-
-
-class Elbo(Config):
-    """Negative ELBO: mean over examples of (sum of the NLL + weight x KL), Kingma & Welling 2014; beta: Higgins et al. 2017."""
-
-    kind: Literal["elbo"] = "elbo"
-    beta: Annotated[float, Field(ge=0.0)] = 1.0
-    """The weight of the KL once annealing has ended."""
-    annealing: AnySchedule = Constant()
-    """The share of beta at each step."""
-    samples: Count = 1
-    """Posterior samples an example."""
+    initialisation: AnyInitialisation = DefaultInitialisation()
+    """The first weights."""
 
 
 class Adam(Config):
@@ -112,7 +121,8 @@ class Evaluation(Config):
     importance_samples: Count = 50
     """K of the importance-weighted bound (Burda et al. 2016)."""
     importance_examples: Count | None = 500
-    """Examples of the split it is computed on, drawn by the seed; null: all. The standard error is reported with it."""
+    """Examples of the split it is computed on, evenly spread, the same in every trial; null: all. The standard error is reported
+    with it."""
     samples: Annotated[int, Field(ge=0)] = 16
     """Samples and reconstructions kept as artifacts."""
 
@@ -123,7 +133,7 @@ class TrialConfig(Config):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: AnyData
     model: ModelConfig
-    objective: Elbo = Elbo()
+    objective: AnyObjective = Elbo()
     optimizer: AnyOptimizer = Adam()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
@@ -139,13 +149,14 @@ class TrialConfig(Config):
 def _misfits(config: TrialConfig) -> list[str]:
     """Every reason why the parts, each right in itself, make no model together."""
     model, modality = config.model, config.data.modality
-    faults = [
+    faults = _objective_misfits(config)
+    networks = [
         f"model.{part}.kind: {network.kind} reads {network.modality}, but data.kind: {config.data.kind} is {modality}"
         for part, network in (("encoder", model.encoder), ("decoder", model.decoder))
         if network.modality != modality
     ]
-    if faults:
-        return faults
+    if networks:
+        return faults + networks
     likelihood = model.likelihood.kind if model.likelihood else None
     if modality == "text":
         if likelihood not in (None, "categorical"):
@@ -156,20 +167,54 @@ def _misfits(config: TrialConfig) -> list[str]:
             faults.append(f"model.likelihood.kind: categorical is for text, but data.kind: {config.data.kind} is image")
         if not isinstance(model.softmax, FullSoftmax):
             faults.append(f"model.softmax.kind: {model.softmax.kind} is for text, but data.kind: {config.data.kind} is image")
-        grey = getattr(config.data, "pixels", None) == "grey"
-        if likelihood == "gaussian" and not grey:
-            faults.append("model.likelihood.kind: gaussian needs data.pixels: grey; a density on binary pixels has no bound")
+        faults += _pixel_misfits(likelihood or "bernoulli", getattr(config.data, "pixels", None))
+    return faults
+
+
+def _pixel_misfits(likelihood: str, pixels: str | None) -> list[str]:
+    if likelihood in ("gaussian", "continuous_bernoulli") and pixels != "grey":
+        return [f"model.likelihood.kind: {likelihood} needs data.pixels: grey; a density on binary pixels has no bound"]
+    if likelihood == "bernoulli" and pixels == "grey":
+        return [
+            "model.likelihood.kind: bernoulli (the default for images) is no likelihood of grey pixels: take "
+            "continuous_bernoulli or gaussian, or black and white pixels by data.pixels: dynamic or static"
+        ]
+    return []
+
+
+def _objective_misfits(config: TrialConfig) -> list[str]:
+    objective, softmax = config.objective, config.model.softmax
+    if isinstance(objective, ImportanceWeighted):
+        if isinstance(softmax, NegativeSampling | NoiseContrastive):
+            return [f"objective.kind: iwae weighs samples by likelihood, of which model.softmax.kind: {softmax.kind} trains none"]
+        return []
+    faults = []
+    if objective.feedback is not None:
+        kind = objective.feedback.kind
+        if objective.beta != 1.0:
+            faults.append(f"objective.beta: {objective.beta} has no effect beside objective.feedback.kind: {kind}; leave it at 1")
+        if objective.annealing != Constant():
+            faults.append(
+                f"objective.annealing.kind: {objective.annealing.kind} has no effect beside objective.feedback.kind: {kind}; "
+                "leave it constant"
+            )
+        if objective.free_bits is not None:
+            faults.append(
+                f"objective.free_bits.kind: {objective.free_bits.kind} and objective.feedback.kind: {kind} both hold the rate: "
+                "choose one"
+            )
     return faults
 
 
 def _text_misfits(model: ModelConfig) -> list[str]:
     faults = []
     decoder = model.decoder
-    assert isinstance(decoder, RecurrentDecoder)
-    embedding = decoder.embedding or getattr(model.encoder, "embedding", 0)
-    if decoder.tie_embeddings and decoder.output_map is False and decoder.hidden != embedding:
+    assert isinstance(model.encoder, TextEncoderConfig)
+    assert isinstance(decoder, TextDecoderConfig)
+    embedding, features = decoder.embedding or model.encoder.embedding, decoder.features
+    if decoder.tie_embeddings and decoder.output_map is False and features != embedding:
         faults.append(
-            f"model.decoder.tie_embeddings needs output_map where hidden ({decoder.hidden}) is not embedding ({embedding})"
+            f"model.decoder.tie_embeddings needs output_map where its states' width ({features}) is not embedding ({embedding})"
         )
     if decoder.tie_embeddings and isinstance(model.softmax, AdaptiveSoftmax) and (model.softmax.division or 1.0) > 1.0:
         faults.append(

@@ -6,7 +6,7 @@ Shapes: n, N, B examples, K samples an example, Z latent dimensions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -61,19 +61,19 @@ def _pairwise_log_prob(posterior: DiagonalGaussian, z: Tensor) -> Tensor:
 
 
 def importance_weighted_nll(
-    posterior: DiagonalGaussian, log_joint: Callable[[Tensor], Tensor], noise: Tensor, chunk: int
+    posterior: DiagonalGaussian, log_joint: Callable[[Tensor], Tensor], noise: Iterable[Tensor]
 ) -> Tensor:
     """-[logsumexp_k (log p(x, z_k) - log q(z_k|x)) - log K] of each example, (B,) in float64 (Burda et al. 2016, eq. 8).
 
     Args:
         posterior: q(z|x), (B, Z).
         log_joint: log p(x, z) of samples (k, B, Z) -> (k, B).
-        noise: standard normal, (K, B, Z).
-        chunk: samples at a time; it need not divide K.
+        noise: standard normal, as many samples at a time as are to be decoded at once: each (k, B, Z), K together.
     """
-    total = torch.full((noise.shape[1],), -math.inf, dtype=torch.float64, device=noise.device)
-    for start in range(0, len(noise), chunk):
-        z = posterior.sample(noise[start : start + chunk])
+    total, samples = torch.full_like(posterior.mean[:, 0], -math.inf, dtype=torch.float64), 0
+    for part in noise:
+        z = posterior.sample(part)
         log_weight = log_joint(z).double() - posterior.log_prob(z).double()
         total = torch.logaddexp(total, log_weight.logsumexp(0))
-    return math.log(len(noise)) - total
+        samples += len(part)
+    return math.log(samples) - total

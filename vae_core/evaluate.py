@@ -9,6 +9,7 @@ Shapes: n examples of the split, N examples of an estimate, K samples an example
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,18 +28,22 @@ from vae_core.seeding import make_generator
 MUTUAL_INFORMATION_EXAMPLES = 2048
 """At most so many examples, evenly spread over the split, enter the mutual information: its cost is quadratic in them."""
 _IMPORTANCE_BATCH = 16
+_NOISE_BLOCK = 64
+"""Samples an example drawn at a time; fixed, for torch draws other numbers where it draws other amounts."""
 
 Index = npt.NDArray[np.int64]
 
 
-def evaluate(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int) -> dict[str, float]:
+def evaluate(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int, *, max_bytes: int = 2**29) -> dict[str, float]:
     """Every score that ``vae_core.metrics`` has of a split, by its name without the prefix.
 
     Args:
         split: "train", "valid" or "test".
+        batch_size: examples at a time, fewer where they are long: see ``max_bytes``.
+        max_bytes: bounds the decoder's working memory, roughly; one example is always taken.
         seed: of the posterior samples, one an example; the same seed gives the same samples.
     """
-    coded = _encode_split(model, data, split, batch_size, seed)
+    coded = _encode_split(model, data, split, batch_size, seed, max_bytes)
     distortion, rate = coded.nll.mean().item(), coded.rate.mean().item()
     scores = {"neg_elbo": distortion + rate, "distortion": distortion, "rate": rate}
     if isinstance(data, TextData):
@@ -84,17 +89,17 @@ def importance_weighted(
 
     Args:
         samples: K.
-        examples: score only so many, drawn by the seed; None: all.
-        seed: of the examples and of their noise.
-        max_bytes: bounds the decoder's working memory, roughly.
+        examples: score only so many, evenly spread over the split, the same whatever the seed; None: all.
+        seed: of the noise.
+        max_bytes: bounds the decoder's working memory, roughly; one sample of one example is always taken.
 
     Raises:
         ValueError: ``samples`` or ``examples`` is below 1.
     """
     if samples < 1 or (examples is not None and examples < 1):
         raise ValueError(f"samples and examples must be 1 or more, got samples={samples}, examples={examples}")
-    index = _choose(data, split, examples, seed)
-    parts = np.split(index, range(_IMPORTANCE_BATCH, len(index), _IMPORTANCE_BATCH))
+    index = _choose(data, split, examples)
+    parts = _fitting(model, data, split, _in_batches(index, _IMPORTANCE_BATCH), max_bytes)
     nll = torch.cat([_importance_weighted_part(model, data, split, part, samples, seed, max_bytes) for part in parts])
     n = len(index)
     se = nll.std(correction=1).item() / math.sqrt(n) if n > 1 else math.nan
@@ -119,12 +124,12 @@ class _Coded:
 
 
 @torch.no_grad()
-def _encode_split(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int) -> _Coded:
+def _encode_split(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int, max_bytes: int) -> _Coded:
     device = next(model.parameters()).device
     noise = torch.randn(len(data.splits[split]), model.latent_size, generator=make_generator(seed, "noise"))
     negatives = make_generator(seed, "negatives", device=device)
     binarise = make_generator(seed, "binarise")
-    plan = data.plan(split, batch_size, None)
+    plan = list(_fitting(model, data, split, data.plan(split, batch_size, None), max_bytes))
     columns: list[tuple[Tensor, ...]] = []
     for index in plan:
         batch: Any = data.batch(split, index, binarise).to(device)
@@ -143,21 +148,42 @@ def _importance_weighted_part(
 ) -> Tensor:
     device = next(model.parameters()).device
     batch: Any = data.batch(split, index, make_generator(seed, "binarise", int(index[0]))).to(device)
-    shape = (samples, model.latent_size)  # one generator an example: chunks and batches change no noise
-    noise = torch.stack([torch.randn(shape, generator=make_generator(seed, "noise", int(place))) for place in index], 1)
     posterior = model.encode(batch)
     chunk = max(1, max_bytes // (batch.size * model.decoder.bytes_per_sample(batch)))
-    return importance_weighted_nll(posterior, partial(model.log_joint, batch), noise.to(posterior.mean), chunk).cpu()
+    noise = (part.to(posterior.mean) for part in _noise(index, samples, model.latent_size, seed, chunk))
+    return importance_weighted_nll(posterior, partial(model.log_joint, batch), noise).cpu()
 
 
-def _choose(data: Data, split: str, examples: int | None, seed: int) -> Index:
-    """The examples, in the plan's order, where sentences of like length are neighbours."""
-    n = len(data.splits[split])
+def _noise(index: Index, samples: int, size: int, seed: int, chunk: int) -> Iterator[Tensor]:
+    """``samples`` (K) standard normal draws for each of B examples, at most ``chunk`` at a time: (k, B, Z).
+
+    Each example has its own generator: neither batches nor chunks nor K change its noise, but for how much there is of it.
+    """
+    generators = [make_generator(seed, "noise", int(place)) for place in index]
+    for start in range(0, samples, _NOISE_BLOCK):
+        block = torch.stack([torch.randn(_NOISE_BLOCK, size, generator=generator) for generator in generators], 1)
+        yield from torch.split(block[: samples - start], chunk)
+
+
+def _choose(data: Data, split: str, examples: int | None) -> Index:
+    """The examples, in the plan's order, where sentences of like length are neighbours; the middles of equal stretches of it."""
     order = np.concatenate(data.plan(split, _IMPORTANCE_BATCH, None))
-    if examples is None or examples >= n:
-        return order
-    chosen = torch.randperm(n, generator=make_generator(seed, "examples"))[:examples].numpy()
-    return order[np.isin(order, chosen)]
+    count = len(order) if examples is None else min(examples, len(order))
+    return order[(2 * np.arange(count) + 1) * len(order) // (2 * count)]
+
+
+def _in_batches(index: Index, size: int) -> list[Index]:
+    return np.split(index, range(size, len(index), size))
+
+
+def _fitting(model: VAE[Any], data: Data, split: str, batches: Iterable[Index], max_bytes: int) -> Iterator[Index]:
+    """The batches, cut so that the decoder needs at most so many bytes for one sample of each example, or to single examples.
+
+    The longest sentence of a batch stands last, for the plan's order is by length.
+    """
+    for index in batches:
+        longest: Any = data.batch(split, index[-1:], make_generator(0, "binarise"))
+        yield from _in_batches(index, max(1, max_bytes // model.decoder.bytes_per_sample(longest)))
 
 
 def _target_tokens(data: TextData, split: str, index: Index | None = None) -> int:

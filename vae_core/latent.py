@@ -39,8 +39,16 @@ class DiagonalGaussian:
 
     def kl(self) -> Tensor:
         """KL(q(z|x) || N(0, I)) in nats, (B,): -1/2 sum(1 + log var - mean^2 - var) (Kingma & Welling 2014, app. B)."""
+        return self.kl_per_dimension().sum(-1)
+
+    def kl_per_dimension(self) -> Tensor:
+        """The terms of that sum, (B, Z), each 0 or above."""
         # expm1(v) - v keeps the digits of a posterior close to the prior, where exp(v) - 1 - v would lose them.
-        return 0.5 * (self.mean.square() + self.log_variance.expm1() - self.log_variance).sum(-1)
+        return 0.5 * (self.mean.square() + self.log_variance.expm1() - self.log_variance)
+
+    def detach(self) -> DiagonalGaussian:
+        """The same distribution, its parameters held fixed."""
+        return DiagonalGaussian(self.mean.detach(), self.log_variance.detach())
 
 
 def standard_normal_log_prob(z: Tensor) -> Tensor:
@@ -51,7 +59,7 @@ def standard_normal_log_prob(z: Tensor) -> Tensor:
 class GaussianPosterior(nn.Module):
     """Reads mean and log variance off the encoder's summary, (B, S) -> two (B, Z)."""
 
-    def __init__(self, features: int, size: int, generator: Generator | None) -> None:
+    def __init__(self, features: int, size: int, generator: Generator) -> None:
         super().__init__()
         self.size = size
         self.layer = linear(features, 2 * size, generator)

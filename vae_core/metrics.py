@@ -21,7 +21,7 @@ TRAINING = (
     Metric("train/loss", "nats/example", "minimize", "what the optimiser sees: annealed, and approximated where the softmax is"),
     Metric("train/distortion", "nats/example", "minimize", "its reconstruction part"),
     Metric("train/rate", "nats/example", None, "its KL part, unweighted"),
-    Metric("train/beta", "1", None, "weight of the KL at the epoch's last step"),
+    Metric("train/beta", "1", None, "effective weight of the KL at the epoch's last step, set by a schedule or a feedback"),
     Metric("train/lr", "1", None, "learning rate"),
     Metric("train/step", "steps", None, "optimiser steps so far"),
     Metric("train/examples_per_s", "1/s", "maximize", "training speed, validation left out"),

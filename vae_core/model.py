@@ -5,7 +5,6 @@ Shapes: B examples, K samples an example, Z latent dimensions.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Generic, Self
 
@@ -17,11 +16,9 @@ from vae_core.data.text import TextData
 from vae_core.data.vocabulary import WordList
 from vae_core.latent import DiagonalGaussian, GaussianPosterior, standard_normal_log_prob
 from vae_core.likelihoods import build_likelihood
-from vae_core.networks.config import GruDecoder, GruEncoder, LstmDecoder, LstmEncoder, MlpDecoder, MlpEncoder
-from vae_core.networks.initialise import embedding
+from vae_core.networks.config import ImageDecoderConfig, ImageEncoderConfig, TextDecoderConfig, TextEncoderConfig
+from vae_core.networks.initialise import embedding, initialise
 from vae_core.networks.interface import BatchT, Decoder, Encoder
-from vae_core.networks.mlp import ImageDecoder, ImageEncoder
-from vae_core.networks.recurrent import SentenceDecoder, SentenceEncoder
 
 Data = TextData | ImageData
 
@@ -62,33 +59,36 @@ class ModelSizes:
         return cls(vocabulary=data.vocabulary) if isinstance(data, TextData) else cls(shape=tuple(data.shape))
 
 
-def build_model(config: TrialConfig, data: Data | ModelSizes, generator: Generator | None = None) -> VAE[Any]:
-    """A model on the CPU, its first weights drawn from ``generator`` (None: torch's default generator)."""
+def build_model(config: TrialConfig, data: Data | ModelSizes, generator: Generator) -> VAE[Any]:
+    """A model on the CPU, its first weights drawn from ``generator``."""
     sizes = data if isinstance(data, ModelSizes) else ModelSizes.of(data)
     if sizes.vocabulary is not None:
-        return _build_text(config.model, sizes.vocabulary, generator)
-    assert sizes.shape is not None, "ModelSizes needs a vocabulary or a shape"
-    return _build_image(config.model, math.prod(sizes.shape), generator)
+        model = _build_text(config.model, sizes.vocabulary, generator)
+    else:
+        assert sizes.shape is not None, "ModelSizes needs a vocabulary or a shape"
+        model = _build_image(config.model, sizes.shape, generator)
+    initialise(model, config.model.initialisation, generator)
+    return model
 
 
-def _build_text(config: ModelConfig, vocabulary: WordList, generator: Generator | None) -> VAE[Any]:
-    assert isinstance(config.encoder, LstmEncoder | GruEncoder)  # TrialConfig refuses the rest
-    assert isinstance(config.decoder, LstmDecoder | GruDecoder)
+def _build_text(config: ModelConfig, vocabulary: WordList, generator: Generator) -> VAE[Any]:
+    assert isinstance(config.encoder, TextEncoderConfig)  # TrialConfig refuses the rest
+    assert isinstance(config.decoder, TextDecoderConfig)
     words, width = len(vocabulary.words), config.decoder.embedding
     table = embedding(words, config.encoder.embedding, generator)
     decoder_table = table if width is None else embedding(words, width, generator)
-    encoder = SentenceEncoder(config.encoder, table, generator)
+    encoder = config.encoder.build(table, generator)
     posterior = GaussianPosterior(encoder.features, config.latent.size, generator)
-    decoder = SentenceDecoder(config.decoder, config.latent.size, decoder_table, config.softmax, vocabulary, generator)
+    decoder = config.decoder.build(config.latent.size, decoder_table, config.softmax, vocabulary, generator)
     return VAE(encoder, posterior, decoder)
 
 
-def _build_image(config: ModelConfig, pixels: int, generator: Generator | None) -> VAE[Any]:
-    assert isinstance(config.encoder, MlpEncoder)  # TrialConfig refuses the rest
-    assert isinstance(config.decoder, MlpDecoder)
+def _build_image(config: ModelConfig, shape: tuple[int, ...], generator: Generator) -> VAE[Any]:
+    assert isinstance(config.encoder, ImageEncoderConfig)  # TrialConfig refuses the rest
+    assert isinstance(config.decoder, ImageDecoderConfig)
     likelihood = config.likelihood or Bernoulli()
     assert not isinstance(likelihood, Categorical)
-    encoder = ImageEncoder(config.encoder, pixels, generator)
+    encoder = config.encoder.build(shape, generator)
     posterior = GaussianPosterior(encoder.features, config.latent.size, generator)
-    decoder = ImageDecoder(config.decoder, config.latent.size, pixels, build_likelihood(likelihood), generator)
+    decoder = config.decoder.build(config.latent.size, shape, build_likelihood(likelihood), generator)
     return VAE(encoder, posterior, decoder)

@@ -75,6 +75,23 @@ class Sigmoid(Schedule):
         return _whole_steps(self.warmup * total)
 
 
+class Cosine(Schedule):
+    """Half a cosine wave (Loshchilov & Hutter 2017, eq. 5, rising): (1 - cos(pi x)) / 2 with x = t / (w T)."""
+
+    kind: Literal["cosine"] = "cosine"
+    warmup: Share = 0.25
+    """w, the share of the planned steps until the weight is 1."""
+
+    def __call__(self, step: int, total: int) -> float:
+        if step >= self.end(total):
+            return 1.0
+        curve = math.sin(0.5 * math.pi * step / (self.warmup * total)) ** 2  # the same, and keeps the digits of its start
+        return min(curve, math.nextafter(1.0, 0.0))  # flat at its end, where it rounds to 1 early
+
+    def end(self, total: int) -> int:
+        return _whole_steps(self.warmup * total)
+
+
 class Cyclical(Schedule):
     """Cyclical annealing (Fu et al. 2019, eq. 6-7): M cycles, each a line from 0 to 1 over the fraction R and then 1.
 
@@ -109,5 +126,5 @@ def _whole_steps(span: float) -> int:
     return math.ceil(span * (1 - 1e-12))
 
 
-AnySchedule = Annotated[Constant | Linear | Sigmoid | Cyclical, Field(discriminator="kind")]
+AnySchedule = Annotated[Constant | Linear | Sigmoid | Cosine | Cyclical, Field(discriminator="kind")]
 """The family's table."""

@@ -16,12 +16,12 @@ from torch.nn.utils import clip_grad_norm_
 from vae_core.config import TrialConfig
 from vae_core.evaluate import evaluate, importance_weighted
 from vae_core.model import Data, build_model
-from vae_core.objectives import build_objective
+from vae_core.objectives.interface import Moment, Terms
 from vae_core.optimizers import build_optimizer
 from vae_core.seeding import Streams, derive_seed, make_generator
 
 EVALUATION_BATCH = 128
-"""Examples scored at a time; scores do not depend on it."""
+"""Examples scored at a time, fewer where they are long; scores do not depend on it."""
 _CHECK_EVERY = 50
 """Steps between looks at the losses: each look waits for the device."""
 
@@ -85,7 +85,8 @@ class Trainer:
         self.total_steps = config.training.epochs * self.steps_per_epoch
         self._data = data
         self._streams = Streams.create(config.seed, self.device)
-        self._objective = build_objective(config.objective)
+        self._objective = config.objective.build()
+        self._objective_state = self._objective.initial(self.device)
         self._optimizer = build_optimizer(config.optimizer, self.model.parameters())
         self._best_weights: dict[str, Tensor] = {}
         self.annealing_end = self._objective.annealing_end(self.total_steps)
@@ -122,6 +123,7 @@ class Trainer:
             "best_weights": self._best_weights,
             "optimizer": self._optimizer.state_dict(),
             "streams": self._streams.state_dict(),
+            "objective": self._objective_state,
             "step": self.step,
             "history": [record.to_dict() for record in self.history],
             "outcome": None if self.outcome is None else asdict(self.outcome),
@@ -142,6 +144,7 @@ class Trainer:
         self._best_weights = {name: weight.to(self.device) for name, weight in state["best_weights"].items()}
         self._optimizer.load_state_dict(state["optimizer"])
         self._streams.load_state_dict(state["streams"])
+        self._objective_state = {name: value.to(self.device) for name, value in state["objective"].items()}
         self.step = state["step"]
         self.history = [Record.from_dict(plain) for plain in state["history"]]
         self.outcome = None if state["outcome"] is None else Outcome(**state["outcome"])
@@ -169,12 +172,12 @@ class Trainer:
         plan = self._data.plan("train", self.config.training.batch_size, self._streams.shuffle)
         assert len(plan) == self.steps_per_epoch, "schedules count on it"
         first = self.step
-        sizes, tokens, weight = torch.zeros(len(plan), dtype=torch.float64), 0, 0.0
+        sizes, tokens = torch.zeros(len(plan), dtype=torch.float64), 0
         terms = torch.zeros(len(plan), 3, dtype=torch.float64, device=self.device)
         for place, index in enumerate(plan):
             batch: Any = self._data.batch("train", index, self._streams.binarise).to(self.device)
-            weight = self._objective.weight(self.step, self.total_steps)
-            terms[place] = self._step(batch, weight)
+            found = self._step(batch)
+            terms[place] = torch.stack((found.loss, found.distortion, found.rate)).detach()
             sizes[place] = batch.size
             tokens += getattr(batch, "tokens", 0)
             if (place + 1) % _CHECK_EVERY == 0 or place + 1 == len(plan):
@@ -189,7 +192,7 @@ class Trainer:
             "train/loss": loss,
             "train/distortion": distortion,
             "train/rate": rate,
-            "train/beta": weight,
+            "train/beta": float(found.weight),
             "train/lr": self._optimizer.param_groups[0]["lr"],
             "train/step": float(self.step),
             "train/examples_per_s": sizes.sum().item() / seconds,
@@ -198,16 +201,18 @@ class Trainer:
             metrics["train/tokens_per_s"] = tokens / seconds
         return metrics
 
-    def _step(self, batch: Any, weight: float) -> Tensor:
-        """One optimiser step; loss, distortion and rate of the batch before it, (3,)."""
-        terms = self._objective.terms(self.model, batch, weight, self._streams)
+    def _step(self, batch: Any) -> Terms:
+        """One optimiser step; what the objective said of the batch before it."""
+        moment = Moment(self.step, self.total_steps, self._objective_state)
+        terms = self._objective.terms(self.model, batch, moment, self._streams)
         self._optimizer.zero_grad(set_to_none=True)
         terms.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if self.config.training.clip_norm is not None:
             clip_grad_norm_(self.model.parameters(), self.config.training.clip_norm)
         self._optimizer.step()
         self.step += 1
-        return torch.stack((terms.loss, terms.distortion, terms.rate)).detach()
+        self._objective_state = terms.state
+        return terms
 
     def _finish(self, reason: str) -> Iterator[Record]:
         """Scores the selected weights on the test split."""

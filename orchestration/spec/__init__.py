@@ -2,7 +2,7 @@
 
 from orchestration.spec.faults import Fault, SweepFileError
 from orchestration.spec.load import check_data_files, load_sweep, parse_sweep, spec_text
-from orchestration.spec.search_space import Assignment, SearchSpace, make_trial_config
+from orchestration.spec.search_space import Assignment, SearchSpace, make_trial_config, planned_trials
 from orchestration.spec.sections import Asha, Budget, Collapse, MetricSpec, NoStopping, Resources, Search, SweepSpec, Tracking
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "load_sweep",
     "make_trial_config",
     "parse_sweep",
+    "planned_trials",
     "spec_text",
 ]

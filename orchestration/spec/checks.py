@@ -82,7 +82,8 @@ def _fault(source: Source, problem: Problem) -> Fault:
     path, nearest = problem.path, problem.nearest
     if problem.kind == "extra_forbidden" and len(path) == 1:  # perhaps a part of the trial
         name = str(path[0])
-        inside = next((full for full in dotted_names(TrialConfig) if full == name or full.endswith(f".{name}")), None)
+        matching = (full for full in dotted_names(TrialConfig) if full == name or full.endswith(f".{name}"))
+        inside = min(matching, key=lambda full: full.count("."), default=None)  # the least nested is likeliest meant
         nearest = f"trial.{inside}" if inside and (nearest is None or inside == name) else nearest
     if problem.kind == MISFIT:  # the sentence names the key that it is about
         node = source.at(path)
@@ -107,7 +108,12 @@ def _metric_faults(source: Source, trials: Trials) -> list[Fault]:
     if not isinstance(name, str):
         return []
     modalities = {config.data.modality for config, _ in trials.made}
-    reported = [known.name for known in VALIDATION if known.modality is None or not modalities or known.modality in modalities]
+    known = {metric.name: metric for metric in VALIDATION}
+    reported = [
+        metric.name
+        for metric in VALIDATION
+        if metric.goal is not None and (metric.modality is None or not modalities or metric.modality in modalities)
+    ]
     reason = {
         "test": "the test split may not be searched on: its score would no longer be one of unseen data",
         "train": "training figures are annealed and approximated: only validation is comparable between trials",
@@ -116,12 +122,13 @@ def _metric_faults(source: Source, trials: Trials) -> list[Fault]:
     if name not in reported:
         same = f"val/{name.rpartition('/')[2]}"
         nearest = same if same in reported else nearest_name(name, reported)
-        if any(known.name == name for known in VALIDATION):
-            reason = f"reported for {'text' if modalities == {'image'} else 'images'} only"
+        if name in known:
+            other = "text" if modalities == {"image"} else "images"
+            reason = f"reported for {other} only" if known[name].goal is not None else "neither higher nor lower is better"
         return [source.fault(("metric", "name"), f"{reason}; one of: {listed(reported)}", nearest=nearest)]
-    better = next(known.goal for known in VALIDATION if known.name == name)
+    better = known[name].goal
     goal = plain.get("goal", MetricSpec().goal)
-    if better is not None and goal != better and goal in ("minimize", "maximize"):
+    if goal != better and goal in ("minimize", "maximize"):
         way = "lower" if better == "minimize" else "higher"
         return [source.fault(("metric", "goal"), f"must be {better}: {name} is the better the {way} it is")]
     return []

@@ -12,7 +12,7 @@ from orchestration.spec.config_tree import field_members, kind_of
 from orchestration.spec.faults import Path
 from orchestration.spec.yaml_source import Source
 from vae_core.config import TrialConfig
-from vae_core.data.config import DataConfig
+from vae_core.data.config import DataConfig, Parquet
 
 _HEAD_BYTES = 65536
 
@@ -46,8 +46,11 @@ def fault_of(config: DataConfig, name: str) -> str | None:
         return f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
     if not head:
         return "the file is empty"
-    if config.modality == "text" and b"\0" in head and not _two_bytes(getattr(config, "encoding", "utf-8")):
+    encoding = getattr(config, "encoding", None)
+    if encoding is not None and b"\0" in head and not _two_bytes(encoding):
         return f"the file is binary, not text: it holds a NUL byte at offset {head.index(0)}"
+    if isinstance(config, Parquet) and not head.startswith(b"PAR1"):
+        return "this is no Parquet file: it does not begin with PAR1"
     return None
 
 

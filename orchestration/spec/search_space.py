@@ -62,6 +62,12 @@ class SearchSpace:
         return combinations(self._parameters, lambda key, leaf: map(encoded, points(leaf)))
 
 
+def planned_trials(spec: SweepSpec) -> int:
+    """Trials of the whole sweep: its cap, or its grid where that is smaller."""
+    size = SearchSpace(spec.parameters).size() if spec.method == "grid" else None
+    return spec.run_cap if size is None else min(size, spec.run_cap)
+
+
 def make_trial_config(spec: SweepSpec, assignment: Mapping[str, Any]) -> TrialConfig:
     """The trial of the sweep file with the assignment's values in it.
 

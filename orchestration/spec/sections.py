@@ -7,16 +7,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from dashboards.home import check_tracking_uri
 from orchestration.spec.parameters import AnyParameter
 from vae_core.configurable import Config, Count
 
-_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$"
+NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$"
+"""What can name a sweep, and so a directory."""
 _WALL_TIME = r"^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 def _safe_name(name: str) -> str:
-    if not re.fullmatch(_NAME, name):
+    if not re.fullmatch(NAME, name):
         raise ValueError("must be 1 to 64 letters, digits, '.', '_' or '-', and begin with a letter, a digit or '_'")
     return name
 
@@ -98,11 +100,16 @@ class Resources(Config):
     """null: as many as the resources allow."""
 
 
+def _tracking_uri(uri: str) -> str:
+    check_tracking_uri(uri)
+    return uri
+
+
 class Tracking(Config):
     """Where the record goes."""
 
-    uri: str | None = None
-    """An MLflow server; null: MLFLOW_TRACKING_URI, else sqlite in the home directory."""
+    uri: Annotated[str, AfterValidator(_tracking_uri)] | None = None
+    """An MLflow server or a database; null: MLFLOW_TRACKING_URI, else sqlite in the home directory."""
 
 
 class SweepSpec(Config):
@@ -110,7 +117,7 @@ class SweepSpec(Config):
 
     version: Literal[1]
     """Of the file's format."""
-    name: Annotated[str, AfterValidator(_safe_name), Field(json_schema_extra={"pattern": _NAME})]
+    name: Annotated[str, AfterValidator(_safe_name), Field(json_schema_extra={"pattern": NAME})]
     """Of the sweep; also of its directory, so letters, digits, '.', '_' and '-' only."""
     question: str = ""
     """What the sweep is to answer."""

@@ -226,7 +226,8 @@ class Records:
 
     def _write_ended(self, entry: Mapping[str, Any]) -> None:
         run_id, _ = self._trial(entry, {})
-        self._set_tags(run_id, {"trial.state": entry["state"], "trial.reason": cut(entry["reason"], MAX_TAG)})
+        took = {"duration_s": f"{entry['seconds']:.3f}"}
+        self._set_tags(run_id, {"trial.state": entry["state"], "trial.reason": cut(entry["reason"], MAX_TAG), **took})
         self._store.set_terminated(run_id, _TRIAL_STATUS[entry["state"]], end_time=entry["at"])
 
     def _write_note(self, entry: Mapping[str, Any]) -> None:
@@ -237,7 +238,7 @@ class Records:
 
     def _write_closed(self, entry: Mapping[str, Any]) -> None:
         run_id = self._parent(entry["sweep"], {}, entry["at"])
-        self._set_tags(run_id, {"state": entry["state"]})
+        self._set_tags(run_id, {"state": entry["state"], "duration_s": f"{entry['seconds']:.3f}"})
         self._store.set_terminated(run_id, _SWEEP_STATUS[entry["state"]], end_time=entry["at"])
 
     def _history(self, run: Run) -> set[tuple[str, int, float]]:

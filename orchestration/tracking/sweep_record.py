@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
-from dashboards.home import Home
+from dashboards.home import Home, without_password
 from orchestration.driver import Driver, TrialView
-from orchestration.spec import SweepSpec, parse_sweep
+from orchestration.spec import SweepSpec
 from orchestration.spec.search_space import SearchSpace
 from orchestration.tracking.note import NoteRow, sweep_note
 from orchestration.tracking.spool import SPOOL_FILE, SpoolBusy, pending_lines
 from orchestration.tracking.tracker import SweepHeader, Tracker, replay_spool
+from orchestration.worker import has_checkpoint
 
+_URI_FILE = "tracking-uri"
 _NOTE_EVERY_S = 5.0
 """The note is written at most so often, so that its cost does not grow with the number of trials."""
 
@@ -64,29 +68,53 @@ class SweepRecord:
     def close(self, driver: Driver) -> Unsent:
         """Ends the record; returns what is not in it."""
         self.note(driver, force=True)
-        self.tracker.closed(driver.state())
+        self.tracker.closed(driver.state(), driver.seconds)
         waiting = self.tracker.close()
         return Unsent(waiting, self.tracker.rejected, self.tracker.trouble or "")
 
 
 def send_waiting(where: Home) -> list[str]:
     """Sends what earlier commands could not, for every sweep of the home that is not running; what went wrong, in words."""
-    troubles = []
+    troubles, away = [], set()
     for spool in sorted((where.root / "trials").glob(f"*/{SPOOL_FILE}")):
-        if not pending_lines(spool):
+        uri = tracking_uri_of(spool.parent.name, where)
+        if uri in away or not pending_lines(spool):
             continue
-        uri = tracking_uri_of(spool.parent.name, where) or where.tracking_uri
         with contextlib.suppress(SpoolBusy):  # it is running, and sends for itself
             left = replay_spool(uri, where.artifact_root, spool, timeout=10.0)
             if left:
-                troubles.append(f"{left} records of {spool.parent.name} still wait for {uri}")
+                away.add(uri)
+                troubles.append(f"{left} records of {spool.parent.name} still wait for {without_password(uri)}")
+            else:
+                clear_delivered(spool.parent)
     return troubles
 
 
-def tracking_uri_of(sweep: str, where: Home) -> str | None:
-    """Where the sweep's own file sends its record; None where it leaves that to the home."""
-    file = where.sweep_file(sweep)
-    return parse_sweep(file.read_text(), origin=str(file)).tracking.uri if file.exists() else None
+def clear_delivered(directory: Path) -> None:
+    """Removes the trials' directories of a sweep whose record is complete, but for those that a resume goes on with."""
+    for trial in directory.glob("[0-9]*"):
+        if not has_checkpoint(trial):
+            shutil.rmtree(trial, ignore_errors=True)
+
+
+def tracking_uri_of(sweep: str, where: Home) -> str:
+    """Where the sweep's record went when it was started, whatever the environment says now."""
+    file = where.sweep_dir(sweep) / _URI_FILE
+    return file.read_text() if file.exists() else where.tracking_uri
+
+
+def tracking_uris(where: Home) -> list[str]:
+    """The home's own store, then every other one that a sweep of it is recorded in."""
+    files = sorted((where.root / "trials").glob(f"*/{_URI_FILE}"))
+    return list(dict.fromkeys([where.tracking_uri, *(file.read_text() for file in files)]))
+
+
+def remember_tracking_uri(sweep: str, where: Home) -> None:
+    """Keeps where the sweep's record goes, for its owner only: it may hold a password. The home's own needs no note."""
+    if where.tracking_uri != where.own_tracking_uri:
+        file = where.sweep_dir(sweep) / _URI_FILE
+        file.touch(mode=0o600)
+        file.write_text(where.tracking_uri)
 
 
 def _row(view: TrialView) -> NoteRow:

@@ -80,15 +80,20 @@ class Tracker:
         self._thread = threading.Thread(target=self._delivery.run, args=(self._spool,), name="mlflow-sender", daemon=True)
         self._thread.start()
 
-    def trial_started(self, number: int, params: Mapping[str, Any], fingerprint: str, seed: int, tags: Mapping[str, str]) -> None:
+    def trial_started(
+        self, number: int, params: Mapping[str, Any], fingerprint: str, seed: int | None, tags: Mapping[str, str]
+    ) -> None:
         """A trial begins, or begins again: its run, found by number and seed, is then RUNNING anew.
 
         Args:
             params: the flat config of the trial.
             fingerprint: of the config; empty where no valid one came about, and then no config.yaml is kept.
+            seed: None where no valid config came about.
         """
-        self._seeds[number] = seed
-        own = {"seed": str(seed), "config.fingerprint": fingerprint}
+        own = {"config.fingerprint": fingerprint}
+        if seed is not None:
+            self._seeds[number] = seed
+            own["seed"] = str(seed)
         if "training.epochs" in params:
             own["epochs"] = as_text(params["training.epochs"])
         config = _as_yaml(params) if fingerprint else None
@@ -99,19 +104,23 @@ class Tracker:
         values = {name: float(value) for name, value in metrics.items()}
         self._say_of(number, "epoch", at=timestamp_ms, epoch=epoch, metrics=values)
 
-    def trial_ended(self, number: int, state: TrialState, reason: str, artifacts: Path | None) -> None:
-        """A trial has ended; the files below ``artifacts``, if there are any, become its artifacts."""
+    def trial_ended(self, number: int, state: TrialState, reason: str, artifacts: Path | None, seconds: float) -> None:
+        """A trial has ended; the files below ``artifacts``, if there are any, become its artifacts.
+
+        Args:
+            seconds: what it took, pauses left out; a run that was opened again keeps its first start.
+        """
         if artifacts is not None and artifacts.is_dir():
             self._say_of(number, "artifacts", directory=str(artifacts.absolute()))
-        self._say_of(number, "ended", state=state, reason=reason)
+        self._say_of(number, "ended", state=state, reason=reason, seconds=seconds)
 
     def note(self, markdown: str) -> None:
         """The text that the UI shows with the sweep's run; the marks of ``orchestration.tracking.note`` are filled in."""
         self._say("note", markdown=markdown)
 
-    def closed(self, state: str) -> None:
-        """The sweep has ended: FINISHED, INTERRUPTED or FAILED."""
-        self._say("closed", state=state)
+    def closed(self, state: str, seconds: float) -> None:
+        """The sweep has ended: FINISHED, INTERRUPTED or FAILED; ``seconds`` is what it took, pauses left out."""
+        self._say("closed", state=state, seconds=seconds)
 
     def close(self, timeout: float = 30.0) -> int:
         """Sends what is left for at most so many seconds; returns how many entries stay in the spool.

@@ -28,7 +28,7 @@ class Writer:
 
     def experiment(self) -> str:
         found = self.client.get_experiment_by_name("vae-sweeps")
-        return found.experiment_id if found else self.client.create_experiment("vae-sweeps", str(self.home / "artifacts"))
+        return str(found.experiment_id) if found else self.client.create_experiment("vae-sweeps", str(self.home / "artifacts"))
 
     def sweep(self, name: str, parameters: list[str], *, state: str = "FINISHED", **tags: str) -> str:
         """The run id of a new sweep; ``tags`` with ``_`` for ``.``."""

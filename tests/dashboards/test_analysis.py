@@ -82,7 +82,11 @@ def test_the_goal_turns_the_order() -> None:
     ("sort", "order"), [("duration_s", [2, 0, 1]), ("train/tokens_per_s", [1, 2, 0]), ("kind", [1, 0, 2]), ("trial", [0, 1, 2])]
 )
 def test_any_column_sorts(sort: str, order: list[int]) -> None:
-    columns = {"duration_s": [2.0, 3.0, 1.0], "train/tokens_per_s": [1.0, 3.0, 2.0], "kind": ["full", "adaptive", "sampled"]}
+    columns: dict[str, list[Any]] = {
+        "duration_s": [2.0, 3.0, 1.0],
+        "train/tokens_per_s": [1.0, 3.0, 2.0],
+        "kind": ["full", "adaptive", "sampled"],
+    }
     trials = trials_of([1.0, 2.0, 3.0], **columns)
     assert list(ranked(trials, sweep_row(), sort)["trial"]) == order
 
@@ -178,10 +182,73 @@ def test_the_test_set_has_its_say(test_losses: list[float], verdict: str) -> Non
     assert verdict in text(trials_of([88.5, 87.0], **{"test/neg_elbo": test_losses}))
 
 
-def test_the_same_configuration_twice_is_no_single_seed() -> None:
-    told = text(trials_of([2.0, 1.0], objective__beta=[0.1, 0.1], seed=[0, 1]))
+def test_speed_is_on_the_board_in_tokens_or_else_in_examples() -> None:
+    speed = {"train/examples_per_s": [10.0, 20.0], "test/iw_perplexity": [99.0, 98.0]}
+    images = leaderboard(trials_of([2.0, 1.0], **speed), sweep_row())
+    assert list(images)[-4:] == ["test/iw_perplexity", "train/examples_per_s", "epochs", "duration_s"]
+    text = leaderboard(trials_of([2.0, 1.0], **speed, **{"train/tokens_per_s": [100.0, 200.0]}), sweep_row())
+    assert list(text)[-4:] == ["test/iw_perplexity", "train/tokens_per_s", "epochs", "duration_s"]
+    asked = leaderboard(trials_of([2.0, 1.0], **speed, **{"train/tokens_per_s": [1.0, 2.0]}), sweep_row(), "train/examples_per_s")
+    assert {"train/examples_per_s", "train/tokens_per_s"} <= set(asked)
+
+
+def test_a_sweep_over_the_seed_alone_is_one_configuration() -> None:
+    told = text(trials_of([88.0, 87.0, 89.0], seed=[0, 1, 2]), parameters=("seed",))
+    assert "Trial 1 won (seed 1)" in told
+    assert "These two differ only in their seed: the lead is chance, not a finding." in told
+    assert "best/val/neg_elbo, mean ± standard deviation between seeds: 88 ± 1 over 3 seeds." in told
     assert "One seed each" not in told
-    assert "no interval is given here" in told
+    assert "NOT equal" not in told
+
+
+def test_trials_that_differ_only_in_the_seed_are_replicates() -> None:
+    """Trial 0 is the best of all, but on average its configuration is the worse."""
+    trials = trials_of([80.0, 90.0, 82.0, 84.0], objective__beta=[0.1, 0.1, 0.5, 0.5], seed=[0, 1, 0, 1])
+    told = text(trials, parameters=("objective.beta", "seed"))
+    assert "Trial 0 won (beta 0.1, seed 0)" in told
+    assert "compare their configurations by the means below" in told
+    assert "between seeds: 83 ± 1.4 over 2 seeds for beta 0.5; 85 ± 7.1 over 2 seeds for beta 0.1." in told
+    assert "Each configuration was trained with the same seeds, 0 and 1." in told
+    assert "One seed each" not in told
+    assert "NOT equal" not in told
+
+
+def test_the_best_mean_is_the_largest_where_more_is_better() -> None:
+    trials = trials_of([80.0, 90.0, 82.0, 84.0], objective__beta=[0.1, 0.1, 0.5, 0.5], seed=[0, 1, 0, 1])
+    trials = trials.rename(columns={"best/val/neg_elbo": "best/val/active_units"})
+    told = text(trials, parameters=("objective.beta", "seed"), metric="val/active_units", goal="maximize")
+    assert "between seeds: 85 ± 7.1 over 2 seeds for beta 0.1; 83 ± 1.4 over 2 seeds for beta 0.5." in told
+
+
+def test_of_many_replicated_configurations_the_best_four_are_told() -> None:
+    trials = trials_of([float(k) for k in range(12)], objective__beta=[k // 2 for k in range(12)], seed=[0, 1] * 6)
+    told = text(trials, parameters=("seed", "objective.beta"))
+    assert told.count("over 2 seeds") == 4
+    assert "6.5 ± 0.71 over 2 seeds for beta 3; and so on for 2 further configurations." in told
+
+
+def test_equal_replicates_are_told_too() -> None:
+    told = text(trials_of([87.0, 87.0], seed=[0, 1]), parameters=("seed",))
+    assert "Trials 0 and 1 are equal" in told
+    assert "87 ± 0 over 2 seeds." in told
+
+
+def test_other_seeds_for_other_configurations_are_a_warning() -> None:
+    trials = trials_of([80.0, 90.0, 82.0], objective__beta=[0.1, 0.1, 0.5], seed=[0, 1, 0])
+    told = text(trials, parameters=("objective.beta", "seed"))
+    assert "NOT equal, so beware: configurations were not all trained with the same seeds." in told
+
+
+def test_the_same_seed_twice_is_no_replicate() -> None:
+    told = text(trials_of([2.0, 1.0], objective__beta=[0.1, 0.1]))
+    assert "One seed each" in told
+    assert "±" not in told
+
+
+def test_seeds_that_differ_though_none_was_searched_are_a_warning() -> None:
+    told = text(trials_of([2.0, 1.0], objective__beta=[0.1, 0.1], seed=[0, 1]))
+    assert "These two differ only in their seed" in told
+    assert "1.5 ± 0.71 over 2 seeds for beta 0.1." in told
     assert "NOT equal, so beware: complete trials do not share the same seed: 0 in trial 0; 1 in trial 1." in told
 
 
@@ -199,6 +266,8 @@ def test_what_is_shared_is_told() -> None:
             {"training.epochs": [20, 30, 30]},
             "do not share the same planned number of epochs: 20 in trial 0; 30 in trials 1 and 2.",
         ),
+        ({"training.patience": [3, 5, 3]}, "do not share the same patience: 3 in trials 0 and 2; 5 in trial 1."),
+        ({"training.patience": [3, pd.NA, 3]}, "do not share the same patience: 3 in trials 0 and 2; none in trial 1."),
         ({"data.fingerprint": ["d1", None, "d1"]}, "do not share the same data: d1 in trials 0 and 2; unknown in trial 1."),
         ({"torch": ["2.9", "2.9", "2.13"]}, "do not share the same torch: 2.13 in trial 2; 2.9 in trials 0 and 1."),
     ],
@@ -214,9 +283,23 @@ def test_only_complete_trials_need_to_share() -> None:
     assert "Only complete trials are ranked; pruned ones are listed apart." in told
 
 
-def test_early_stopping_is_told() -> None:
-    told = text(trials_of([2.0, 1.0, 3.0], epochs=[20, 12, 15]))
-    assert "Trials 1 and 2 stopped early, by the same rule for all, after 12 to 15 epochs." in told
+@pytest.mark.parametrize(
+    ("patience", "words"),
+    [
+        ({"training.patience": [3, 3, 3]}, "stopped early, by the same rule for all (patience 3), after 12 to 15 epochs."),
+        ({"training.patience": [3, 5, 3]}, "stopped early, and not by one rule for all, after 12 to 15 epochs."),
+        ({"training.patience": [pd.NA, 5, 5]}, "stopped early, and not by one rule for all, after 12 to 15 epochs."),
+        ({"training.patience": [None, None, None]}, "stopped early, by a rule that is not recorded, after 12 to 15 epochs."),
+        ({}, "stopped early, by a rule that is not recorded, after 12 to 15 epochs."),
+    ],
+)
+def test_early_stopping_is_told(patience: dict[str, list[Any]], words: str) -> None:
+    told = text(trials_of([2.0, 1.0, 3.0], epochs=[20, 12, 15], **patience))
+    assert f"Trials 1 and 2 {words}" in told
+
+
+def test_one_trial_that_stopped_early() -> None:
+    assert "Trial 1 stopped early, by a rule that is not recorded, after 1 epoch." in text(trials_of([2.0, 1.0], epochs=[20, 1]))
 
 
 def test_failures_are_told_with_their_reason() -> None:
@@ -248,7 +331,18 @@ def test_estimators_are_named_with_their_k() -> None:
         trials_of([2.0, 1.0], evaluation__importance_examples=[None, None], evaluation__importance_samples=[50, 100], **scores)
     )
     assert "with K = 50 and 100 on all test examples" in told
-    assert "K differs, so test/iw_nll cannot be compared" in told
+    assert "NOT equal, so beware: K differs, so test/iw_nll cannot be compared between trials." in told
+
+
+@pytest.mark.parametrize(("limits", "on"), [([100, 500], "at most 100 and at most 500"), ([500, None], "at most 500 and all")])
+def test_unequal_importance_examples_are_a_warning(limits: list[int | None], on: str) -> None:
+    columns: dict[str, list[Any]] = {"test/iw_nll": [1.0, 2.0], "evaluation.importance_examples": limits}
+    told = text(trials_of([2.0, 1.0], **columns))
+    assert f"with K = 50 on {on} test examples" in told
+    assert "NOT equal, so beware: the number of test examples differs, so test/iw_nll cannot be compared" in told
+    told = text(trials_of([2.0, 1.0], evaluation__importance_samples=[5, 50], **columns))
+    assert "K and the number of test examples differ, so test/iw_nll cannot be compared" in told
+    assert "NOT equal" not in text(trials_of([2.0, 1.0], **columns | {"evaluation.importance_examples": [500, 500]}))
 
 
 def test_a_configuration_names_what_is_active() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dashboards import HomeError, resolve_home
+from dashboards.home import check_tracking_uri, without_password
 
 
 def test_default_is_in_the_working_directory_and_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,3 +60,106 @@ def test_other_paths_come_through_the_url_unchanged(name: str, tmp_path: Path) -
 
     home = resolve_home(tmp_path / name)
     assert make_url(home.tracking_uri).database == str(tmp_path / name / "mlflow.db")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sqlite:///relative.db",
+        "sqlite:////absolute/a b.db",
+        "sqlite+pysqlite:///a.db?timeout=5",
+        "postgresql://u:p@h:5432/db",
+        "postgresql+psycopg2:///db?host=/var/run",
+        "postgresql://u:p#w/x@h/db",
+        "mysql+pymysql://h/db",
+        "mssql+pyodbc://dsn",
+        "http://h",
+        "http://127.0.0.1:5000/",
+        "https://u:p@h:443/mlflow",
+        "http://[::1]:5000",
+    ],
+)
+def test_databases_and_servers_can_keep_records(uri: str) -> None:
+    check_tracking_uri(uri)
+    assert resolve_home(tracking_uri=uri).tracking_uri == uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("", "no records can be kept at '': wanted is sqlite:///FILE"),
+        ("./mlruns", "no records can be kept at './mlruns': wanted is sqlite:///FILE"),
+        ("databricks", "wanted is sqlite:///FILE, postgresql://"),
+        ("databricks://profile", "wanted is sqlite:///FILE, postgresql://"),
+        ("file:///tmp/mlruns", "no records can be kept at 'file:///tmp/mlruns'"),
+        ("postgres://h/db", r"did you mean postgresql\?"),
+        ("sqllite:///a.db", r"did you mean sqlite\?"),
+        ("htp://h", r"did you mean http\?"),
+        ("HTTP://h", "no records can be kept at"),
+        (" http://h", "no records can be kept at"),
+        ("server:5000", "no records can be kept at 'server:5000'"),
+        ("http:/h", "no records can be kept at 'http:/h'"),
+        ("http://", "does not say which server: wanted is http://HOST"),
+        ("http:///path", "does not say which server"),
+        ("https://:5000", "does not say which server: wanted is https://HOST"),
+        ("http://h:port", "does not say which server"),
+        ("http://h:99999", "does not say which server"),
+        ("http://[::1", "does not say which server"),
+        ("http+unix://h", "names no driver that there is by 'http[+]unix'"),
+        ("mysql+://h/db", "names no driver that there is by 'mysql[+]'"),
+        ("sqlite://a.db", "names no file: wanted is sqlite:///FILE, with three slashes"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///?mode=memory", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+    ],
+)
+def test_what_cannot_keep_records_is_refused(uri: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(HomeError, match=message):
+        check_tracking_uri(uri)
+    if not uri:
+        return  # counts as unset
+    with pytest.raises(HomeError, match=f"^[^M].*{message}|^{message}"):
+        resolve_home(tracking_uri=uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(HomeError, match=f"^MLFLOW_TRACKING_URI in the environment: .*{message}"):
+        resolve_home()
+    assert resolve_home(tracking_uri="http://h").tracking_uri == "http://h"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["postgres://u:secret@h/db", "http+x://u:secret@h", "https://u:secret@:1", "postgres://h/db?user=u&password=secret"],
+)
+def test_a_refusal_shows_no_password(uri: str) -> None:
+    with pytest.raises(HomeError, match=r"\*\*\*") as caught:
+        check_tracking_uri(uri)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("postgresql://u:secret@h:5432/db", "postgresql://u:***@h:5432/db"),
+        ("postgresql://:secret@h/db", "postgresql://:***@h/db"),
+        ("https://u:s/e?c#r:e@t@h/x", "https://u:***@h/x"),
+        ("postgresql://u@h:5432/db", "postgresql://u@h:5432/db"),
+        ("postgresql://h/db?user=u&password=secret", "postgresql://h/db?user=u&password=***"),
+        ("postgresql://h/db?password=secret&user=u", "postgresql://h/db?password=***&user=u"),
+        ("postgresql://h:5432/db?user=u&password=sec@ret", "postgresql://h:5432/db?user=u&password=***"),
+        (
+            "postgresql://u:secret@h/db?sslpassword=secret&sslmode=require",
+            "postgresql://u:***@h/db?sslpassword=***&sslmode=require",
+        ),
+        ("mysql://h/db?p%61sswd=secret", "mysql://h/db?p%61sswd=***"),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BPWD%3Dsecret", "mssql+pyodbc:///?odbc_connect=***"),
+        ("http://h:5000/a:b", "http://h:5000/a:b"),
+        ("sqlite:////home/a b/mlflow.db", "sqlite:////home/a b/mlflow.db"),
+        ("sqlite:////home/a:b@c/mlflow.db", "sqlite:////home/a:b@c/mlflow.db"),
+        ("no address at all", "no address at all"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_shown_without_its_password(uri: str, shown: str) -> None:
+    assert without_password(uri) == shown
+    assert without_password(shown) == shown

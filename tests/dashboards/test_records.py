@@ -15,6 +15,7 @@ import pytest
 
 import dashboards
 from dashboards import NoHome, StoreError, UnknownRun, UnknownSweep, load_curves, load_sweeps, load_trials
+from dashboards.records import sweep_row
 from tests.dashboards.conftest import SEARCHED, Writer, text_trial
 
 PROVENANCE = [
@@ -24,6 +25,7 @@ PROVENANCE = [
     "threads",
     "torch",
     "training.epochs",
+    "training.patience",
     "evaluation.importance_samples",
     "evaluation.importance_examples",
 ]
@@ -39,7 +41,7 @@ def test_trials_are_read_as_they_were_written(softmax: Writer) -> None:
     np.testing.assert_array_equal(trials["best/val/neg_elbo"], [88.5, math.nan, 87.125, math.nan, math.nan])
     np.testing.assert_array_equal(trials["val/neg_elbo"], [89.5, 80, 88.125, math.nan, 98])
     assert trials["run_id"].str.fullmatch("[0-9a-f]{32}").all()
-    metrics = [name for name in trials if "/" in str(name)]
+    metrics = [str(name) for name in trials if "/" in str(name)]
     assert list(trials) == [
         "run_id", "trial", "state", "reason", "seed", "duration_s", "epochs", *SEARCHED, *metrics, *PROVENANCE,
     ]  # fmt: skip
@@ -135,6 +137,28 @@ def test_sweeps(softmax: Writer) -> None:
     assert json.loads(sweeps["parameters"].iloc[0]) == SEARCHED
 
 
+def test_a_recorded_duration_goes_before_the_time_from_start_to_end(writer: Writer) -> None:
+    parent = writer.sweep("s", ["a"], duration_s="12.5")
+    writer.trial(parent, 0, {"a": "1"}, tags={"duration_s": "3.25"})
+    writer.trial(parent, 1, {"a": "1"})
+    running = writer.trial(parent, 2, {"a": "1"}, state="RUNNING", tags={"duration_s": "7.0"})
+    assert load_sweeps(home=writer.home)["duration_s"].tolist() == [12.5]
+    np.testing.assert_array_equal(load_trials("s", home=writer.home)["duration_s"], [3.25, 20.0, math.nan])
+    writer.client.set_tag(running, "trial.state", "STOPPED")
+    np.testing.assert_array_equal(load_trials("s", home=writer.home)["duration_s"], [3.25, 20.0, 7.0])
+    writer.client.set_tag(running, "duration_s", "a while")
+    with pytest.raises(StoreError, match=f"the tag 'duration_s' of the run {running} is no number: 'a while'"):
+        load_trials("s", home=writer.home)
+
+
+def test_the_patience_is_read(writer: Writer) -> None:
+    parent = writer.sweep("s", ["a"])
+    writer.trial(parent, 0, {"a": "1", "training.patience": "5"})
+    writer.trial(parent, 1, {"a": "1", "training.patience": "null"})
+    column = load_trials("s", home=writer.home)["training.patience"]
+    pd.testing.assert_series_equal(column, pd.Series([5, pd.NA], dtype="Int64", name="training.patience"))
+
+
 def test_curves_are_long_and_carry_the_step(softmax: Writer) -> None:
     curves = load_curves("softmax", home=softmax.home)
     assert list(curves) == ["run_id", "trial", "epoch", "step", "metric", "value"]
@@ -194,8 +218,10 @@ def test_a_hostile_name_is_compared_never_interpreted(name: str, writer: Writer)
 
 def test_of_two_sweeps_of_one_name_the_newer_is_read(writer: Writer) -> None:
     writer.trial(writer.sweep("s", ["a"]), 0, {"a": "1"})
-    writer.trial(writer.sweep("s", ["a"]), 7, {"a": "1"})
+    newer = writer.sweep("s", ["a"])
+    writer.trial(newer, 7, {"a": "1"})
     assert list(load_trials("s", home=writer.home)["trial"]) == [7]
+    assert sweep_row("s", home=writer.home)["run_id"] == newer
 
 
 def test_deleted_and_foreign_runs_are_left_out(softmax: Writer) -> None:
@@ -244,10 +270,10 @@ def test_reading_changes_nothing(softmax: Writer, tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("./mlruns", "cannot read records at ./mlruns: wanted is sqlite"),
-        ("databricks", "wanted is sqlite"),
-        ("postgresql://me:secret@127.0.0.1:1/x", "cannot read the records at postgresql://me@127.0.0.1"),
-        ("http://127.0.0.1:1", "cannot read the records at http://127.0.0.1:1"),
+        ("postgresql://me:secret@127.0.0.1:1/x", r"cannot read the records at postgresql://me:\*\*\*@127.0.0.1:1/x: "),
+        ("postgresql://127.0.0.1:1/x?user=me&password=secret", r"cannot read the records at .*/x\?user=me&password=\*\*\*: "),
+        ("http://127.0.0.1:1", "cannot read the records at http://127.0.0.1:1: "),
+        ("http://me:secret@127.0.0.1:1/", r"cannot read the records at http://me:\*\*\*@127.0.0.1:1/: "),
     ],
 )
 def test_a_store_that_cannot_be_read(uri: str, message: str) -> None:

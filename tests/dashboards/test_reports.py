@@ -78,6 +78,18 @@ def test_a_narrow_terminal_gets_fewer_columns_and_is_told(width: int, recorded: 
     assert "For want of width" not in text_of(render_report(*recorded, width=1000))
 
 
+def test_speed_and_perplexity_go_before_the_scores_where_there_is_no_room() -> None:
+    columns = {"test/iw_perplexity": [99.04, 98.0], "test/iw_nll": [4.0, 5.0], "train/tokens_per_s": [12345.6, 7.0]}
+    trials = trials_of([2.0, 1.0], **columns)
+    wide = text_of(render_report(trials, sweep_row()))
+    [second] = [line for line in wide.splitlines() if line.endswith("1:00") and "★" not in line]
+    assert second.split() == ["2", "0", "complete", "0.1", "2.00", "4.00", "99.0", "12346", "20", "1:00"]
+    assert {"train/", "tokens_", "per_s"} <= set(wide.split("───")[0].split())
+    narrow = text_of(render_report(trials, sweep_row(), width=48))
+    assert "without duration_s, epochs, test/iw_perplexity, train/tokens_per_s." in " ".join(narrow.split())
+    assert "iw_nll" in narrow.split("───")[0]
+
+
 def test_sort_and_top(recorded: tuple[pd.DataFrame, pd.Series[Any]]) -> None:
     report = text_of(render_report(*recorded, sort="duration_s", top=1))
     [best] = [line for line in report.splitlines() if "★" in line]

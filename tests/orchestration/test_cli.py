@@ -175,6 +175,9 @@ def test_generate_images(finished: Path, tmp_path: Path) -> None:
     without = vae_sweeps("generate", "tiny", "--home", finished)
     assert without.returncode == 2
     assert "--output" in without.stderr
+    words = vae_sweeps("generate", "tiny", "--decoding", "greedy", "--output", file, "--home", finished)
+    assert words.returncode == 2
+    assert "these samples are images" in words.stderr
 
 
 def test_resume_of_a_finished_sweep_changes_nothing(finished: Path) -> None:

@@ -27,7 +27,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tracker.open()
     tracker.trial_started(0, {}, "f", 0, {})
     tracker.trial_started(1, {}, "f", 0, {})
-    tracker.trial_ended(1, "COMPLETE", "", None)
+    tracker.trial_ended(1, "COMPLETE", "", None, 1.0)
     assert tracker.close() == 0
     optuna.create_study(study_name="demo", storage=home.optuna_url)
     return home.root

@@ -20,13 +20,13 @@ class Heard:
     def __init__(self) -> None:
         self.ended: list[tuple[int, str]] = []
 
-    def trial_started(self, number: int, params: Mapping[str, Any], fingerprint: str, seed: int, tags: Mapping[str, str]) -> None:
+    def trial_started(self, number: int, params: Mapping[str, Any], fingerprint: str, seed: int | None, tags: Mapping[str, str]) -> None:
         pass
 
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         pass
 
-    def trial_ended(self, number: int, state: str, reason: str, artifacts: Path | None) -> None:
+    def trial_ended(self, number: int, state: str, reason: str, artifacts: Path | None, seconds: float) -> None:
         self.ended.append((number, state))
 
 
@@ -37,7 +37,7 @@ def url(tmp_path: Path) -> str:
 
 def driver_of(spec: SweepSpec, search: Search, tmp_path: Path) -> tuple[Driver, Heard]:
     heard = Heard()
-    return Driver(spec, search, heard, tmp_path / "trials", {}), heard
+    return Driver(spec, search, heard, lambda number: tmp_path / "trials" / str(number), {}), heard
 
 
 def epoch(number: int, value: float, annealed: bool = True) -> Message:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -16,16 +11,9 @@ import pytest
 
 from dashboards import load_curves, load_sweeps, load_trials
 from orchestration import load_sweep, run_sweep
-from tests.conftest import ROOT
-
-TIMES = ["duration_s", "run_id", "train/examples_per_s", "train/tokens_per_s"]
+from tests.conftest import ROOT, comparable
 
 pytestmark = pytest.mark.xdist_group("ray")
-
-
-def comparable(sweep: str, home: Path) -> pd.DataFrame:
-    frame = load_trials(sweep, home=home)
-    return frame.drop(columns=[name for name in TIMES if name in frame]).sort_values("trial", ignore_index=True)
 
 
 def test_ray_and_debug_give_the_same_trials_and_metrics(tiny: Path, tmp_path: Path) -> None:
@@ -146,49 +134,3 @@ def test_workers_share_the_data_without_a_copy() -> None:
         ray.shutdown()
     arrays = [array for split in data.splits.values() for array in (split.tokens, split.offsets)]
     assert not any(array.flags.owndata or array.flags.writeable for array in arrays)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", [[], ["--debug"]], ids=["ray", "debug"])
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
-def test_interrupted_and_resumed(tiny: Path, tmp_path: Path, launcher: list[str], blow: signal.Signals) -> None:
-    """The record after an interruption is that of a sweep never interrupted."""
-    tiny.write_text(tiny.read_text().replace("epochs: 3", "epochs: 30"))
-    home = tmp_path / "home"
-    command = [sys.executable, "-m", "orchestration", "run", str(tiny), "--home", str(home), *launcher]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-    wait_for_epochs(process, home, 35)
-    os.kill(process.pid, blow)
-    output, _ = process.communicate(timeout=120)
-    if blow == signal.SIGINT:
-        assert process.returncode == 130, output
-        assert "vae-sweeps resume tiny" in output
-        assert not (load_trials("tiny", home=home)["state"] == "RUNNING").any()
-    resumed = subprocess.run(
-        [sys.executable, "-m", "orchestration", "resume", "tiny", "--home", str(home), *launcher],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    run_sweep(tiny, home=tmp_path / "whole", debug=True)
-    pd.testing.assert_frame_equal(comparable("tiny", home), comparable("tiny", tmp_path / "whole"), check_exact=True)
-    curves = load_curves("tiny", home=home)
-    assert not curves.duplicated(["trial", "metric", "epoch"]).any()
-
-
-def wait_for_epochs(process: subprocess.Popen[str], home: Path, epochs: int, seconds: float = 120.0) -> None:
-    """Waits until the study has heard so many epochs; looks at the database without touching it."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.1)
-        try:
-            with contextlib.closing(sqlite3.connect(f"file:{home / 'optuna.db'}?mode=ro", uri=True)) as database:
-                heard = database.execute("SELECT count(*) FROM trial_intermediate_values").fetchone()[0]
-        except sqlite3.OperationalError:  # it is being made
-            continue
-        if heard >= epochs:
-            return
-    process.kill()
-    raise AssertionError(f"no {epochs} epochs within {seconds} s: {process.communicate()[0]}")

@@ -26,7 +26,7 @@ def run_all(search: Search) -> list[tuple[int, dict[str, Any]]]:
     while (job := search.ask()) is not None:
         number, _ = job
         search.report(number, 1, float(number), annealed=True)
-        search.tell(number, "COMPLETE", float(number))
+        search.tell(number, "COMPLETE", "", float(number), 1.0)
         asked.append(job)
     return asked
 
@@ -48,7 +48,7 @@ def test_draws_do_not_depend_on_interruptions(tiny: Path, tmp_path: Path, method
         again = search.ask()
         assert again == job
         search.report(number, 1, float(number), annealed=True)
-        search.tell(number, "COMPLETE", float(number))
+        search.tell(number, "COMPLETE", "", float(number), 1.0)
         asked.append(job)
     assert asked == whole
     assert [number for number, _ in whole] == list(range(6))
@@ -60,10 +60,10 @@ def test_a_stopped_trial_comes_back_and_a_failed_one_does_not(tiny: Path, url: s
     first, second = search.ask(), search.ask()
     assert first is not None
     assert second is not None
-    search.tell(first[0], "STOPPED", None)
-    search.tell(second[0], "FAILED", None)
+    search.tell(first[0], "STOPPED", "", None, 1.0)
+    search.tell(second[0], "FAILED", "it diverged", None, 2.0)
     resumed = Search.resume(spec, url)
-    assert [past.outcome for past in resumed.past] == ["FAILED"]
+    assert [(past.outcome, past.reason, past.duration_s) for past in resumed.past] == [("FAILED", "it diverged", 2.0)]
     assert resumed.ask() == first
     assert [number for number, _ in run_all(resumed)] == [2, 3]
 
@@ -93,7 +93,7 @@ def test_past_values_survive(tiny: Path, url: str) -> None:
     assert job
     for epoch, annealed in ((1, False), (2, True), (3, True)):
         search.report(0, epoch, 10.0 - epoch, annealed)
-    search.tell(0, "PRUNED", None)
+    search.tell(0, "PRUNED", "", None, 1.0)
     [past] = Search.resume(spec, url).past
     assert (past.outcome, past.values, past.annealed_from) == ("PRUNED", {1: 9.0, 2: 8.0, 3: 7.0}, 2)
     assert past.assignment == job[1]
@@ -104,7 +104,7 @@ def test_a_collapsed_trial_is_infeasible_and_not_failed(tiny: Path, url: str) ->
     search = make(spec, url)
     search.ask()
     search.report(0, 1, 5.0, annealed=True)
-    search.tell(0, "COLLAPSED", None, collapsed=True)
+    search.tell(0, "COLLAPSED", "", None, 1.0)
     [trial] = optuna.load_study(study_name="tiny", storage=open_storage(url)).trials
     assert trial.state == optuna.trial.TrialState.PRUNED
     assert max(trial.constraints.values()) > 0

@@ -34,3 +34,8 @@ def test_what_a_template_shows_in_comments_is_right_too(name: str) -> None:
 def test_an_unknown_template_lists_those_there_are() -> None:
     with pytest.raises(ValueError, match="no template 'audio'; there are: text, image"):
         template_text("audio")
+
+
+def test_a_template_takes_the_name_of_its_file() -> None:
+    assert parse_sweep(template_text("text", name="mine")).name == "mine"
+    assert parse_sweep(template_text("text", name="no name")).name == "my-text-sweep"

@@ -38,10 +38,10 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Home:
         for epoch in (1, 2):
             tracker.epoch(number, epoch, {"train/loss": value / epoch, "val/neg_elbo": value}, 1_700_000_000_000 + epoch)
         tracker.epoch(number, 2, {"best/val/neg_elbo": value, "test/neg_elbo": value}, 1_700_000_000_003)
-        tracker.trial_ended(number, "COMPLETE", "", None)
+        tracker.trial_ended(number, "COMPLETE", "", None, 1.0)
         rows.append(NoteRow(number, "COMPLETE", value, {"optimizer.lr": 0.1 * number}, epochs=2))
     tracker.note(sweep_note("demo", header.question, "FINISHED", "val/neg_elbo", "minimize", 3, rows))
-    tracker.closed("FINISHED")
+    tracker.closed("FINISHED", 1.0)
     assert tracker.close() == 0
     return home
 

@@ -23,6 +23,7 @@ TEXT_MODELS: dict[str, dict[str, Any]] = {
     "plain": {},
     "tied": {"model.decoder.tie_embeddings": True},
     "adaptive": {"model.softmax": {"kind": "adaptive", "cutoffs": [50, 150]}},
+    "transformer": {"model.decoder": {"kind": "transformer", "width": 16, "heads": 2, "tie_embeddings": True}},
     "sampled": {"model.softmax": {"kind": "sampled", "samples": 64}, "model.decoder.embedding": 8},
 }
 

@@ -13,6 +13,9 @@ from tests.vae_core.conftest import IMAGES, TEXT, MakeConfig
 from vae_core.config import TrialConfig
 from vae_core.configurable import flatten
 
+IWAE = {"kind": "iwae"}
+PID = {"kind": "pid", "nats": 3.0}
+
 
 @pytest.mark.parametrize("plain", [TEXT, IMAGES], ids=["text", "image"])
 def test_a_round_trip_gives_the_same_config_and_fingerprint(plain: dict[str, Any]):
@@ -71,6 +74,14 @@ def test_unknown_keys_are_refused_by_their_place(path: str, text_config: MakeCon
         ("training.epochs", 0),
         ("training.epochs", 2.5),
         ("objective.beta", -0.1),
+        ("objective.free_bits", {"kind": "batch", "nats": 0.0}),
+        ("objective.free_bits", {"kind": "dimension", "nats": 1.0}),
+        ("objective.feedback", {"kind": "pid"}),
+        ("objective.feedback", PID | {"min_weight": 1.0}),
+        ("objective.feedback", {"kind": "capacity", "nats": 3.0, "gamma": 0.0}),
+        ("objective.feedback", {"kind": "minimum_rate", "nats": 3.0, "lr": 0.0}),
+        ("objective", {"kind": "iwae", "samples": 0}),
+        ("objective", {"kind": "iwae", "beta": 0.5}),
         ("model.decoder.dropout", 1.0),
         ("model.decoder.word_dropout", 1.1),
         ("model.softmax", {"kind": "adaptive", "cutoffs": [5, 5]}),
@@ -80,6 +91,14 @@ def test_unknown_keys_are_refused_by_their_place(path: str, text_config: MakeCon
         ("model.softmax", {"kind": "sampled", "targets": "mask"}),
         ("model.softmax", {"kind": "nce", "proposal": "unigram", "power": 1.5}),
         ("model.softmax", {"kind": "svd"}),
+        ("model.decoder", {"kind": "transformer", "width": 10, "heads": 4}),
+        ("model.encoder", {"kind": "transformer", "layers": 0}),
+        ("model.encoder", {"kind": "conv", "kernel": 4}),
+        ("model.decoder", {"kind": "conv", "channels": []}),
+        ("model.initialisation", {"kind": "xavier", "gain": 0.0}),
+        ("model.initialisation", {"kind": "uniform", "distribution": "normal"}),
+        ("model.likelihood", {"kind": "gaussian", "variance": 0.0}),
+        ("model.likelihood", {"kind": "gaussian", "variance": 1.0, "min_log_variance": -5.0}),
     ],
 )
 def test_values_out_of_range_are_refused(path: str, value: object, text_config: MakeConfig):
@@ -112,6 +131,29 @@ def test_configs_are_frozen(text_config: MakeConfig):
         (IMAGES, {"model.softmax": {"kind": "sampled"}}, "sampled is for text"),
         (IMAGES, {"model.softmax": {"kind": "chunked"}}, "chunked is for text"),
         (IMAGES, {"model.likelihood": {"kind": "gaussian"}}, "needs data.pixels: grey"),
+        (IMAGES, {"model.likelihood": {"kind": "continuous_bernoulli"}}, "needs data.pixels: grey"),
+        (IMAGES, {"data.pixels": "grey"}, "bernoulli .* take continuous_bernoulli or gaussian, or .* data.pixels: dynamic"),
+        (IMAGES, {"data.pixels": "grey", "model.likelihood": {"kind": "bernoulli"}}, "bernoulli .* no likelihood of grey pixels"),
+        (IMAGES, {"model.encoder": {"kind": "transformer"}}, "encoder.kind: transformer reads text, but .* digits is image"),
+        (TEXT, {"model.decoder": {"kind": "conv"}}, "decoder.kind: conv reads image, but .* is text"),
+        (
+            TEXT,
+            {"model.decoder": {"kind": "transformer", "tie_embeddings": True, "output_map": False}},
+            r"tie_embeddings needs output_map where its states' width \(256\) is not embedding \(12\)",
+        ),
+        (TEXT, {"objective": IWAE, "model.softmax": {"kind": "nce"}}, "iwae weighs samples by likelihood"),
+        (TEXT, {"objective": IWAE, "model.softmax": {"kind": "negative_sampling"}}, "negative_sampling trains none"),
+        (IMAGES, {"objective.feedback": PID, "objective.beta": 0.5}, r"objective\.beta: 0\.5 has no effect beside .*pid"),
+        (
+            IMAGES,
+            {"objective.feedback": PID, "objective.annealing": {"kind": "linear"}},
+            r"objective\.annealing\.kind: linear has no effect beside .*pid",
+        ),
+        (
+            IMAGES,
+            {"objective.feedback": PID, "objective.free_bits": {"kind": "batch", "nats": 0.1}},
+            r"free_bits\.kind: batch and objective\.feedback\.kind: pid both hold the rate",
+        ),
         (TEXT, {"model.decoder.tie_embeddings": True, "model.decoder.output_map": False}, "tie_embeddings needs output_map"),
     ],
 )

@@ -55,7 +55,8 @@ def model() -> LinearGaussian:
 @pytest.mark.parametrize("samples", [1, 2, 7])
 def test_the_true_posterior_gives_the_likelihood_without_variance(model: LinearGaussian, samples: int):
     for seed in range(3):
-        nll = importance_weighted_nll(model.true_posterior(), model.log_joint, randn(samples, EXAMPLES, SIZE, seed=seed), chunk=3)
+        noise = randn(samples, EXAMPLES, SIZE, seed=seed)
+        nll = importance_weighted_nll(model.true_posterior(), model.log_joint, noise.split(3))
         torch.testing.assert_close(nll, model.nll(), rtol=1e-10, atol=1e-10)
 
 
@@ -64,7 +65,7 @@ def test_one_sample_is_the_elbo_in_expectation(model: LinearGaussian):
     wrong, count = model.wrong_posterior(), 4000
     gap = SIZE * 0.5 * (1.5**2 + 0.5**2 - 1.0 - 2.0 * math.log(1.5))
     draws = torch.stack(
-        [importance_weighted_nll(wrong, model.log_joint, randn(1, EXAMPLES, SIZE, seed=seed), 1) for seed in range(count)]
+        [importance_weighted_nll(wrong, model.log_joint, [randn(1, EXAMPLES, SIZE, seed=seed)]) for seed in range(count)]
     )
     excess = (draws - model.nll()).mean(1)
     assert excess.mean().item() == pytest.approx(gap, abs=5 * excess.std().item() / count**0.5)
@@ -74,7 +75,7 @@ def test_the_bound_falls_with_k_and_converges_from_above(model: LinearGaussian):
     wrong = model.wrong_posterior()
 
     def excess(samples: int) -> tuple[float, float]:
-        runs = [importance_weighted_nll(wrong, model.log_joint, randn(samples, EXAMPLES, SIZE, seed=s), 64) for s in range(60)]
+        runs = [importance_weighted_nll(wrong, model.log_joint, [randn(samples, EXAMPLES, SIZE, seed=s)]) for s in range(60)]
         means = torch.stack([(run - model.nll()).mean() for run in runs])
         return means.mean().item(), means.std().item() / 60**0.5
 
@@ -88,8 +89,8 @@ def test_the_bound_falls_with_k_and_converges_from_above(model: LinearGaussian):
 @pytest.mark.parametrize("chunk", [1, 3, 4, 10, 11, 64])
 def test_chunks_change_nothing_where_they_do_not_divide_k(model: LinearGaussian, chunk: int):
     noise = randn(11, EXAMPLES, SIZE, seed=5)
-    whole = importance_weighted_nll(model.wrong_posterior(), model.log_joint, noise, 11)
-    chunked = importance_weighted_nll(model.wrong_posterior(), model.log_joint, noise, chunk)
+    whole = importance_weighted_nll(model.wrong_posterior(), model.log_joint, [noise])
+    chunked = importance_weighted_nll(model.wrong_posterior(), model.log_joint, noise.split(chunk))
     torch.testing.assert_close(chunked, whole, rtol=1e-12, atol=1e-12)
 
 

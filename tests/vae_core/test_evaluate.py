@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+import vae_core.evaluate
 from tests.vae_core.conftest import MakeConfig
 from vae_core.data.images import ImageData
 from vae_core.data.text import TextData
-from vae_core.evaluate import evaluate, importance_weighted
+from vae_core.evaluate import _noise, evaluate, importance_weighted
 from vae_core.metrics import VALIDATION
 from vae_core.model import VAE, Data, build_model
 from vae_core.seeding import make_generator
@@ -113,15 +114,18 @@ def test_binary_losses_are_scored_by_their_full_softmax(kind: str, text_config: 
         assert approximated["softmax_gap"] == pytest.approx(-tokens * math.log(len(sentences.vocabulary)), rel=0.02)
 
 
-def test_the_gap_is_what_training_reports_too_much(text_config: MakeConfig, sentences: TextData):
-    model = text_model(text_config, sentences, SAMPLED)
-    scores = evaluate(model, sentences, "valid", 1000, seed=3)
-    index = sentences.plan("valid", 1000, None)[0]
-    batch = sentences.batch("valid", index)
-    noise = torch.randn(len(index), model.latent_size, generator=make_generator(3, "noise"))[torch.from_numpy(index)]
-    z = model.encode(batch).sample(noise.unsqueeze(0))
-    _, gap = model.decoder.nll_and_gap(batch, z, make_generator(3, "negatives"))
-    assert scores["softmax_gap"] == pytest.approx(gap.mean().item(), rel=1e-5)
+@pytest.mark.parametrize("targets", ["include", "proposal"])
+def test_the_gap_is_what_training_reports_too_much(targets: str, text_config: MakeConfig, sentences: TextData):
+    """Zero logits, S of V words drawn evenly, each with c = S / V: Z' is V for proposal, c (1 / c + S / c) for include."""
+    softmax = {"kind": "sampled", "samples": 64, "proposal": "uniform", "replacement": True, "targets": targets}
+    model = build_model(text_config({"model.softmax": softmax}), sentences, make_generator(0, "init"))
+    for weight in model.parameters():
+        nn.init.zeros_(weight)
+    split, words = sentences.splits["valid"], len(sentences.vocabulary)
+    tokens_per_example = (int(split.offsets[-1]) + len(split)) / len(split)
+    expected = tokens_per_example * (math.log(1 + 64) - math.log(words)) if targets == "include" else 0.0
+    gap = evaluate(model, sentences, "valid", 32, seed=3)["softmax_gap"]
+    assert gap == pytest.approx(expected, rel=1e-5, abs=1e-4)
 
 
 def test_active_units_and_information_are_those_of_the_posterior(image_config: MakeConfig, digits: ImageData):
@@ -147,11 +151,13 @@ def test_importance_weighting_is_tighter_than_the_elbo_and_tightens_with_k(subje
     assert (many.k, many.n) == (100, len(data.splits["valid"]))
 
 
-@pytest.mark.parametrize("max_bytes", [1, 3_000_000])
-def test_chunks_change_no_importance_weighted_score(subject: tuple[VAE[Any], Data], max_bytes: int):
+@pytest.mark.parametrize(("samples", "max_bytes"), [(7, 1), (7, 100_000), (150, 1_000_000)])
+def test_chunks_change_no_importance_weighted_score(subject: tuple[VAE[Any], Data], samples: int, max_bytes: int):
+    """Of 150 samples the noise is drawn in three blocks, each of which is decoded in parts."""
     model, data = subject
     whole, chunked = (
-        importance_weighted(model, data, "valid", samples=7, examples=20, seed=0, max_bytes=size) for size in (2**40, max_bytes)
+        importance_weighted(model, data, "valid", samples=samples, examples=20, seed=0, max_bytes=size)
+        for size in (2**40, max_bytes)
     )
     assert chunked.nll == pytest.approx(whole.nll, rel=1e-6)
     assert chunked.se == pytest.approx(whole.se, rel=1e-5)
@@ -168,12 +174,77 @@ def test_an_example_s_importance_weighted_score_does_not_depend_on_its_batch(
     assert in_threes.se == pytest.approx(whole.se, rel=1e-5)
 
 
-def test_a_part_of_the_split_is_drawn_by_the_seed(text_config: MakeConfig, sentences: TextData):
-    model = text_model(text_config, sentences)
+def test_the_seed_draws_the_noise_and_not_the_examples(text_config: MakeConfig, sentences: TextData):
+    """So that trials of different seeds are scored on the same ones. Zero logits score nothing but which ones they are."""
+    model, zero = text_model(text_config, sentences), build_model(text_config(), sentences, make_generator(0, "init"))
+    for weight in zero.parameters():
+        nn.init.zeros_(weight)
     first, again, other = (importance_weighted(model, sentences, "valid", samples=2, examples=9, seed=s) for s in (1, 1, 2))
     assert first == again
     assert first.nll != other.nll
-    assert first.n == 9
+    one, two = (importance_weighted(zero, sentences, "valid", samples=2, examples=9, seed=s) for s in (1, 2))
+    assert (one.nll, one.n) == (pytest.approx(two.nll, rel=1e-6), 9)
+
+
+@pytest.mark.parametrize("examples", [1, 5, 9, 1000])
+def test_a_part_of_the_split_is_spread_over_its_lengths(
+    examples: int, text_config: MakeConfig, sentences: TextData, monkeypatch: pytest.MonkeyPatch
+):
+    """The middle sentence of each of so many equal stretches by length."""
+    scored: list[int] = []
+    bound = vae_core.evaluate._importance_weighted_part  # what is scored shows nowhere else
+    monkeypatch.setattr(
+        vae_core.evaluate, "_importance_weighted_part", lambda *given: scored.extend(given[3].tolist()) or bound(*given)
+    )
+    result = importance_weighted(text_model(text_config, sentences), sentences, "valid", samples=1, examples=examples)
+    lengths = sentences.splits["valid"].lengths
+    stretches = np.array_split(np.sort(lengths), min(examples, len(lengths)))
+    assert result.n == len(scored) == len(set(scored)) == len(stretches)
+    assert all(stretch[0] <= lengths[place] <= stretch[-1] for stretch, place in zip(stretches, scored, strict=True))
+
+
+def test_noise_is_the_example_s_own_however_it_is_cut():
+    places = np.array([3, 8, 5])
+    whole = torch.cat(list(_noise(places, 150, 2, seed=4, chunk=1000)))
+    assert whole.shape == (150, 3, 2)
+    for chunk in (1, 7, 64):
+        parts = list(_noise(places, 150, 2, seed=4, chunk=chunk))
+        assert max(map(len, parts)) == chunk
+        assert torch.equal(torch.cat(parts), whole)
+    assert torch.equal(torch.cat(list(_noise(places[1:], 150, 2, seed=4, chunk=9))), whole[:, 1:])
+    assert torch.equal(torch.cat(list(_noise(places, 20, 2, seed=4, chunk=9))), whole[:20])
+    assert len(whole.unique()) == whole.numel()
+    assert whole.mean().item() == pytest.approx(0.0, abs=4 / whole.numel() ** 0.5)
+    assert whole.var().item() == pytest.approx(1.0, abs=4 * (2 / whole.numel()) ** 0.5)
+
+
+def test_noise_of_many_samples_is_never_held_whole(text_config: MakeConfig, sentences: TextData):
+    """100,000 samples of 16 examples in 32 dimensions are 205 MB; what is held at a time does not grow with them."""
+    parts = _noise(np.arange(16), 100_000, 32, seed=0, chunk=10**9)
+    started = [next(parts) for _ in range(3)]
+    assert all(part.untyped_storage().nbytes() < 2**18 for part in started)
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_bytes_bound_the_batch_and_change_no_score(split: str, subject: tuple[VAE[Any], Data], monkeypatch: pytest.MonkeyPatch):
+    model, data = subject
+    longest: Any = data.batch(split, data.plan(split, 1, None)[-1], None)
+    limit = 5 * model.decoder.bytes_per_sample(longest) + 1
+    sizes: list[tuple[int, int]] = []
+    encode = model.encode
+    whole = evaluate(model, data, split, 1000, seed=0)
+    monkeypatch.setattr(
+        model, "encode", lambda batch: sizes.append((batch.size, model.decoder.bytes_per_sample(batch))) or encode(batch)
+    )
+    bounded = evaluate(model, data, split, 40, seed=0, max_bytes=limit)
+    assert all(1 <= size <= 40 and size * each <= limit for size, each in sizes)
+    assert sum(size for size, _ in sizes) == len(data.splits[split])
+    assert max(size for size, _ in sizes) >= 5
+    for name, value in whole.items():
+        assert bounded[name] == pytest.approx(value, rel=2e-6, abs=2e-6), name
+    sizes.clear()
+    importance_weighted(model, data, split, samples=2, max_bytes=1)
+    assert {size for size, _ in sizes} == {1}
 
 
 def test_the_standard_error_is_that_of_the_mean_over_examples(text_config: MakeConfig, sentences: TextData):

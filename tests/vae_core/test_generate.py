@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from tests.vae_core.conftest import MakeConfig
 from vae_core.data.images import ImageData
 from vae_core.data.text import TextData
+from vae_core.decoding import DECODINGS, Ancestral, Beam, Greedy
 from vae_core.generate import (
     decode_images,
     decode_text,
@@ -21,11 +23,13 @@ from vae_core.generate import (
     interpolate,
     posterior_means,
     prior_codes,
+    traverse,
+    widest_dimensions,
     write_png,
     write_samples,
 )
 from vae_core.model import VAE, build_model
-from vae_core.networks.recurrent import SentenceDecoder
+from vae_core.networks.sentence import SentenceDecoder
 from vae_core.seeding import make_generator
 from vae_core.trainer import Trainer
 
@@ -63,7 +67,7 @@ def test_draws_follow_the_model_at_the_temperature(text_model: VAE[Any], sentenc
         decoder.head.get_parameter("bias")[vocabulary.eos] += 4.0
     count, temperature = 20_000, 0.7
     z = prior_codes(text_model, 1, seed=0).expand(count, -1)
-    drawn = decode_text(text_model, z, 1, temperature=temperature, seed=1)
+    drawn = decode_text(text_model, z, 1, Ancestral(temperature=temperature), seed=1)
     with torch.no_grad():
         log_probs, _ = decoder.step(torch.tensor([vocabulary.bos]), z[:1], decoder.first_state(z[:1]))
         decoder.head.get_parameter("bias")[vocabulary.eos] -= 4.0
@@ -81,9 +85,10 @@ def test_start_and_padding_are_never_given_out(text_config: MakeConfig, sentence
     with torch.no_grad():
         model.decoder.get_parameter("head.bias")[[vocabulary.bos, vocabulary.pad]] = 50.0
     z = prior_codes(model, 20, seed=0)
-    for sentence in (*decode_text(model, z, 10), *decode_text(model, z, 10, temperature=2.0)):
-        assert sentence  # decode() would drop the two, and leave nothing
-        assert len(sentence.split()) <= 10
+    for decoding in DECODINGS.values():
+        for sentence in decode_text(model, z, 10, decoding()):
+            assert sentence  # decode() would drop the two, and leave nothing
+            assert len(sentence.split()) <= 10
 
 
 def test_sentences_end_at_max_length_or_at_the_end_mark(text_config: MakeConfig, sentences: TextData):
@@ -100,20 +105,45 @@ def test_sentences_end_at_max_length_or_at_the_end_mark(text_config: MakeConfig,
 
 def test_a_sentence_does_not_depend_on_its_neighbours(text_model: VAE[Any]):
     z = prior_codes(text_model, 6, seed=0)
-    assert [decode_text(text_model, z[place : place + 1], 8)[0] for place in range(6)] == decode_text(text_model, z, 8)
+    for decoding in (Greedy(), Beam(beams=3)):
+        alone = [decode_text(text_model, z[place : place + 1], 8, decoding)[0] for place in range(6)]
+        assert alone == decode_text(text_model, z, 8, decoding)
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
-def test_a_temperature_that_is_none_is_refused(temperature: float, text_model: VAE[Any]):
-    with pytest.raises(ValueError, match="temperature must be above 0"):
-        decode_text(text_model, prior_codes(text_model, 1, seed=0), 5, temperature=temperature)
+def test_one_beam_is_greedy_on_a_network_too(text_model: VAE[Any]):
+    z = prior_codes(text_model, 20, seed=0)
+    assert decode_text(text_model, z, 8, Beam(beams=1, length_penalty=0.0)) == decode_text(text_model, z, 8, Greedy())
+
+
+def test_beams_give_likelier_sentences_than_greedy(text_config: MakeConfig, sentences: TextData):
+    """Scored by teacher forcing with the model's own likelihood."""
+    trainer = Trainer(text_config({"training.epochs": 5}), sentences)
+    list(trainer.run())
+    decoder, vocabulary = trainer.model.decoder, sentences.vocabulary
+    assert isinstance(decoder, SentenceDecoder)
+    z = prior_codes(trainer.model, 30, seed=0)
+
+    def log_probability(texts: list[str]) -> list[float]:
+        totals = []
+        for code, text in zip(z, texts, strict=True):
+            ids = torch.tensor([vocabulary.bos, *vocabulary.encode(text.split()).tolist(), vocabulary.eos])
+            state, total = decoder.first_state(code.unsqueeze(0)), 0.0
+            for last, word in pairwise(ids.unsqueeze(1)):
+                log_probs, state = decoder.step(last, code.unsqueeze(0), state)
+                total += log_probs[0, word].item()
+            totals.append(total)
+        return totals
+
+    greedy = log_probability(decode_text(trainer.model, z, 30))
+    beam = log_probability(decode_text(trainer.model, z, 30, Beam(beams=10, length_penalty=0.0)))
+    assert sum(beam) > sum(greedy)
 
 
 def test_draws_repeat_with_their_seed_and_touch_no_global_generator(text_model: VAE[Any]):
     before = torch.get_rng_state()
     z = prior_codes(text_model, 5, seed=3)
     assert torch.equal(prior_codes(text_model, 5, seed=3), z)
-    first, again, other = (decode_text(text_model, z, 8, temperature=1.0, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (decode_text(text_model, z, 8, Ancestral(), seed=seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
     assert torch.equal(torch.get_rng_state(), before)
@@ -123,6 +153,23 @@ def test_interpolation_is_a_straight_line_between_its_ends():
     first, last = torch.tensor([0.0, 4.0]), torch.tensor([1.0, -4.0])
     line = interpolate(first, last, 5)
     torch.testing.assert_close(line, torch.tensor([[0.0, 4.0], [0.25, 2.0], [0.5, 0.0], [0.75, -2.0], [1.0, -4.0]]))
+
+
+def test_a_traversal_changes_one_dimension_at_a_time():
+    codes = traverse(torch.tensor([0.5, 0.6, 0.7]), torch.tensor([2, 0]), torch.tensor([-3.0, 3.0]))
+    expected = [[[0.5, 0.6, -3.0], [0.5, 0.6, 3.0]], [[-3.0, 0.6, 0.7], [3.0, 0.6, 0.7]]]
+    torch.testing.assert_close(codes, torch.tensor(expected))
+
+
+def test_the_widest_dimensions_come_first_whatever_the_batch_size(image_config: MakeConfig, digits: ImageData):
+    model = build_model(image_config(), digits, make_generator(0, "init"))
+    layer = model.posterior.layer
+    with torch.no_grad():
+        layer.weight[:4] = layer.weight[0] * torch.tensor([0.1, 3.0, 0.0, 1.0]).unsqueeze(1)
+        layer.bias[2] = 50.0  # a mean far from 0 that never varies
+    for batch_size in (7, 1000):
+        assert widest_dimensions(model, digits, "test", batch_size, 3).tolist() == [1, 3, 0]
+        assert widest_dimensions(model, digits, "test", batch_size, 9).tolist() == [1, 3, 0, 2]
 
 
 def test_a_trained_model_reconstructs_images_better_than_a_stranger_s_code(image_config: MakeConfig, digits: ImageData):
@@ -163,7 +210,7 @@ def test_a_png_holds_the_pixels(shape: tuple[int, ...], mode: str, tmp_path: Pat
 def test_text_artifacts(text_model: VAE[Any], text_config: MakeConfig, sentences: TextData, tmp_path: Path):
     write_samples(text_model, text_config(), sentences, tmp_path / "samples")
     names = sorted(path.name for path in (tmp_path / "samples").iterdir())
-    assert names == ["interpolations.txt", "reconstructions.txt", "samples.txt"]
+    assert names == ["interpolations.txt", "reconstructions.txt", "samples.txt", "traversals.txt"]
     lines = (tmp_path / "samples" / "reconstructions.txt").read_text().splitlines()
     inputs = [line.removeprefix("input   ") for line in lines if line.startswith("input")]
     split = sentences.splits["test"]
@@ -171,11 +218,23 @@ def test_text_artifacts(text_model: VAE[Any], text_config: MakeConfig, sentences
     assert len(inputs) == 4
     assert set(inputs) <= known
     assert (tmp_path / "samples" / "samples.txt").read_text().count("drawn   ") == 4
+    traversals = (tmp_path / "samples" / "traversals.txt").read_text()
+    centre = decode_text(text_model, torch.zeros(1, 4), text_config().data.max_length)[0]
+    assert traversals.count("the others at 0\n") == traversals.count("the others at the posterior mean") == 4
+    assert traversals.count(f"+0  {centre}\n") >= 4
+    assert traversals.count("\n-3  ") == traversals.count("\n+3  ") == 8
 
 
 def test_image_artifacts(image_model: VAE[Any], image_config: MakeConfig, digits: ImageData, tmp_path: Path):
     write_samples(image_model, image_config(), digits, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["interpolations.png", "reconstructions.png", "samples.png"]
+    names = ["interpolations.png", "reconstructions.png", "samples.png", "traversals.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    with Image.open(tmp_path / "traversals.png") as read:
+        assert read.size == (8 * (7 * 9 - 1), 8 * (2 * 4 * 9 - 1))  # 7 values; 4 dimensions around 0, and around an example
+        rows = np.asarray(read)[::8, ::8] / 255
+    centre = decode_images(image_model, torch.zeros(1, 4), (8, 8))[0]
+    for row in range(4):
+        np.testing.assert_allclose(rows[9 * row : 9 * row + 8, 27:35], centre, atol=1 / 255)
     with Image.open(tmp_path / "reconstructions.png") as read:
         pixels = np.asarray(read)[::8, ::8] / 255
     inputs = digits.batch("test", np.arange(4) * len(digits.splits["test"]) // 4, None).pixels.numpy().reshape(4, 8, 8)

@@ -12,15 +12,17 @@ import torch
 from torch import nn
 
 from tests.vae_core.conftest import MakeConfig
+from tests.vae_core.reading import read_outs
 from vae_core.data.batching import TextBatch
-from vae_core.data.images import ImageData
 from vae_core.data.text import TextData
 from vae_core.model import VAE, build_model
 from vae_core.networks.cells import run_sequence
 from vae_core.networks.initialise import recurrent
-from vae_core.networks.recurrent import SentenceDecoder, SentenceEncoder
+from vae_core.networks.recurrent import RecurrentSentenceEncoder
+from vae_core.networks.sentence import SentenceDecoder
 from vae_core.seeding import Streams
 
+TRANSFORMER: dict[str, Any] = {"kind": "transformer", "width": 16, "heads": 2, "layers": 2, "feed_forward": 24}
 TEXT_MODELS: dict[str, dict[str, Any]] = {
     "lstm": {},
     "gru": {"model.encoder.kind": "gru", "model.decoder.kind": "gru"},
@@ -33,6 +35,13 @@ TEXT_MODELS: dict[str, dict[str, Any]] = {
     "sampled": {"model.softmax": {"kind": "sampled", "samples": 64}},
     "hierarchical tied": {"model.softmax": {"kind": "hierarchical"}, "model.decoder.tie_embeddings": True},
     "nce tied": {"model.softmax": {"kind": "nce", "samples": 64}, "model.decoder.tie_embeddings": True},
+    "transformer": {"model.encoder": {**TRANSFORMER, "embedding": 12}, "model.decoder": TRANSFORMER},
+    "transformer tied": {"model.decoder": {**TRANSFORMER, "tie_embeddings": True}},
+    "transformer own table": {"model.decoder": {**TRANSFORMER, "width": 8, "embedding": 8, "tie_embeddings": True}},
+    "transformer of one head and odd width": {"model.decoder": {**TRANSFORMER, "width": 15, "heads": 1, "layers": 1}},
+    "transformer encoder": {"model.encoder": {**TRANSFORMER, "embedding": 12}, "model.decoder.kind": "gru"},
+    "xavier": {"model.initialisation": {"kind": "xavier"}},
+    "orthogonal": {"model.initialisation": {"kind": "orthogonal"}, "model.decoder": TRANSFORMER},
 }
 
 
@@ -106,17 +115,17 @@ def test_samples_are_scored_one_by_one(model: VAE[TextBatch], batch: TextBatch):
 
 def test_a_word_changes_no_prediction_at_or_before_its_place(model: VAE[TextBatch], batch: TextBatch, sentences: TextData):
     z = codes(1, batch.size, 4)
-    before = decoder_of(model).read_outs(batch, z)
+    before = read_outs(decoder_of(model), batch, z)
     for place in (1, 3):  # inputs[:, place] is the word that is predicted at place - 1
         inputs = batch.inputs.clone()
         inputs[:, place] = (inputs[:, place] + 1) % len(sentences.vocabulary)
-        after = decoder_of(model).read_outs(replace(batch, inputs=inputs), z)
+        after = read_outs(decoder_of(model), replace(batch, inputs=inputs), z)
         assert torch.equal(after[:, :, :place], before[:, :, :place])
         assert not torch.isclose(after[:, :, place], before[:, :, place]).all(-1).any()
 
 
 def test_every_prediction_sees_the_code(model: VAE[TextBatch], batch: TextBatch):
-    first, second = (decoder_of(model).read_outs(batch, codes(1, batch.size, 4, seed=seed)) for seed in (1, 2))
+    first, second = (read_outs(decoder_of(model), batch, codes(1, batch.size, 4, seed=seed)) for seed in (1, 2))
     assert not torch.isclose(first, second).all(-1).any()
 
 
@@ -163,8 +172,8 @@ def test_zero_logits_score_the_vocabulary(text_config: MakeConfig, sentences: Te
 
 def test_tables_are_shared_as_the_config_says(text_config: MakeConfig, sentences: TextData):
     shared, own = (build_model(text_config(TEXT_MODELS[name]), sentences, generator()) for name in ("tied", "own table"))
-    assert isinstance(shared.encoder, SentenceEncoder)
-    assert isinstance(own.encoder, SentenceEncoder)
+    assert isinstance(shared.encoder, RecurrentSentenceEncoder)
+    assert isinstance(own.encoder, RecurrentSentenceEncoder)
     assert decoder_of(shared).table is shared.encoder.table
     assert any(weight is shared.encoder.table.weight for weight in decoder_of(shared).head.parameters())
     assert decoder_of(own).table is not own.encoder.table
@@ -204,7 +213,7 @@ def test_a_bidirectional_encoder_equals_torch_s_own_on_packed_sequences(
 ):
     model = build_model(text_config({"model.encoder.bidirectional": True}), sentences, generator()).double()
     encoder = model.encoder
-    assert isinstance(encoder, SentenceEncoder)
+    assert isinstance(encoder, RecurrentSentenceEncoder)
     oracle = nn.LSTM(12, 16, batch_first=True, bidirectional=True).double()
     weights = {}
     for layer, suffix in zip(encoder.layers, ("", "_reverse"), strict=True):
@@ -256,6 +265,26 @@ def test_locked_dropout_drops_the_same_of_every_word_and_nothing_of_the_code(
     assert len({tuple(row) for row in dropped[:, 0].tolist()}) == batch.size
 
 
+def test_locked_dropout_of_the_output_drops_the_same_at_every_step(
+    text_config: MakeConfig, sentences: TextData, batch: TextBatch
+):
+    changes = {"model.decoder.variational_dropout.output": 0.5, "model.decoder.output_map": True}
+    model = build_model(text_config(changes), sentences, generator()).double()
+    z, seen = codes(2, batch.size, 4), []
+    output = decoder_of(model).output
+    assert output is not None
+    output.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    model.decoder.nll(batch, z)
+    model.decoder.training_nll(batch, z, Streams.create(0))
+    masks = set()
+    for exact, dropped in zip(*(states.split(batch.lengths.tolist() * 2) for states in seen), strict=True):  # sample by sample
+        kept = dropped[0] != 0.0
+        masks.add(tuple(kept.tolist()))
+        torch.testing.assert_close(dropped, exact * kept * 2.0, rtol=1e-12, atol=0.0)
+    assert len(masks) == 2 * batch.size
+    assert 0.3 < torch.tensor(list(masks)).double().mean() < 0.7  # of 16 units, 12 times: 4 standard deviations are 0.14
+
+
 @pytest.mark.parametrize("part", ["inputs", "hidden", "output"])
 def test_locked_dropout_differs_between_sentences(part: str, text_config: MakeConfig, sentences: TextData, batch: TextBatch):
     config = text_config({f"model.{network}.variational_dropout.{part}": 0.5 for network in ("encoder", "decoder")})
@@ -297,28 +326,3 @@ def test_each_dropout_acts_in_training_and_only_there(
         encoded = torch.equal(model.encode(batch, generator()).mean, plain.encode(batch).mean)
         decoded = torch.equal(model.decoder.training_nll(batch, z, Streams.create(0)), plain.decoder.nll(batch, z))
         assert (encoded, decoded) == (("decoder" in key), ("encoder" in key)), key
-
-
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-def test_images_are_scored_sample_by_sample(likelihood: str, image_config: MakeConfig):
-    config = image_config({"data.pixels": "grey", "model.likelihood": {"kind": likelihood}})
-    data = config.data.load()
-    assert isinstance(data, ImageData)
-    model = build_model(config, data, generator())
-    batch = data.batch("test", np.arange(5), None)
-    z = codes(3, 5, 4).float()
-    together = model.decoder.nll(batch, z)
-    assert together.shape == (3, 5)
-    for k in range(3):
-        torch.testing.assert_close(model.decoder.nll(batch, z[k : k + 1])[0], together[k])
-    assert model.encode(batch).mean.shape == (5, 4)
-
-
-def test_image_dropout_acts_in_training_only(image_config: MakeConfig, digits: ImageData):
-    config = image_config({"model.encoder.dropout": 0.5, "model.decoder.dropout": 0.5})
-    model, plain = build_model(config, digits, generator()), build_model(image_config(), digits, generator())
-    batch, z = digits.batch("test", np.arange(5), None), codes(1, 5, 4).float()
-    assert torch.equal(model.encode(batch).mean, plain.encode(batch).mean)
-    assert not torch.equal(model.encode(batch, generator()).mean, plain.encode(batch).mean)
-    assert torch.equal(model.decoder.nll(batch, z), plain.decoder.nll(batch, z))
-    assert not torch.equal(model.decoder.training_nll(batch, z, Streams.create(0)), plain.decoder.nll(batch, z))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from vae_core.schedules import AnySchedule, Constant, Cyclical, Linear, Schedule, Sigmoid
+from vae_core.schedules import AnySchedule, Constant, Cosine, Cyclical, Linear, Schedule, Sigmoid
 
 MEMBERS: tuple[type[Schedule], ...] = get_args(get_args(AnySchedule)[0])
 
@@ -19,6 +19,7 @@ OPTIONS = {
     Constant: st.builds(Constant),
     Linear: st.builds(Linear, warmup=shares),
     Sigmoid: st.builds(Sigmoid, warmup=shares, steepness=st.floats(0.01, 100.0)),
+    Cosine: st.builds(Cosine, warmup=shares),
     Cyclical: st.builds(Cyclical, cycles=st.integers(1, 30), ratio=ratios),
 }
 schedules = st.one_of(*OPTIONS.values())
@@ -43,8 +44,8 @@ def test_weights_lie_between_zero_and_one(schedule: Schedule, total: int) -> Non
     assert all(0.0 <= schedule(step, total) <= 1.0 for step in range(total + 2))
 
 
-@given(st.one_of(OPTIONS[Linear], OPTIONS[Sigmoid]), totals)
-def test_a_warm_up_starts_at_zero_and_never_falls(schedule: Linear | Sigmoid, total: int) -> None:
+@given(st.one_of(OPTIONS[Linear], OPTIONS[Sigmoid], OPTIONS[Cosine]), totals)
+def test_a_warm_up_starts_at_zero_and_never_falls(schedule: Linear | Sigmoid | Cosine, total: int) -> None:
     weights = [schedule(step, total) for step in range(total + 2)]
     assert weights == sorted(weights)
     assert weights[0] == (0.0 if schedule.end(total) > 0 else 1.0)
@@ -91,14 +92,21 @@ def test_linear_by_hand() -> None:
 
 def test_seven_hundredths_of_a_hundred_steps_are_seven() -> None:
     assert 0.07 * 100 > 7  # in floating point
-    assert Linear(warmup=0.07).end(100) == Sigmoid(warmup=0.07).end(100) == 7
-    assert Linear(warmup=0.07)(7, 100) == Sigmoid(warmup=0.07)(7, 100) == 1.0
+    for schedule in (Linear(warmup=0.07), Sigmoid(warmup=0.07), Cosine(warmup=0.07)):
+        assert (schedule.end(100), schedule(7, 100)) == (7, 1.0)
 
 
 def test_sigmoid_by_hand() -> None:
     schedule = Sigmoid(warmup=1.0, steepness=4.0)
     # s(2) = 0.880797, s(-2) = 0.119203, s(-1) = 0.268941: (0.268941 - 0.119203) / (0.880797 - 0.119203)
     assert [schedule(step, 4) for step in range(5)] == pytest.approx([0.0, 0.196612, 0.5, 0.803388, 1.0], abs=1e-6)
+
+
+def test_cosine_by_hand() -> None:
+    """(1 - cos 60) / 2 = 1/4, a half at the middle, (1 - cos 120) / 2 = 3/4."""
+    schedule = Cosine(warmup=0.5)
+    assert [schedule(step, 12) for step in (0, 2, 3, 4, 6, 9)] == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0, 1.0], rel=1e-15)
+    assert schedule.end(12) == 6
 
 
 def test_a_steep_sigmoid_is_a_step_and_a_flat_one_a_line() -> None:
@@ -118,6 +126,7 @@ def test_constant() -> None:
         (Linear, {"warmup": 1.5}),
         (Linear, {"warmup": -0.1}),
         (Sigmoid, {"steepness": 0.0}),
+        (Cosine, {"warmup": 1.5}),
         (Cyclical, {"cycles": 0}),
         (Cyclical, {"ratio": 0.0}),
     ],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import UserDict
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -177,6 +180,48 @@ def test_patience_counts_from_annealing_s_end(image_config: MakeConfig, digits: 
     assert [record.epoch for record in records] == [1, 2, 3, 4, 5, 6, 6]  # annealed at 4, two epochs without better
     assert trainer.outcome == Outcome("COMPLETE", "patience")
     assert records[-1].metrics["best/epoch"] == 4.0
+
+
+def test_the_test_split_is_not_read_before_the_end(trial: tuple[TrialConfig, Data]):
+    """Everything that reads a split takes it from ``splits``."""
+    config, data = trial
+    watched = Watched(data.splits)
+    epochs = 0
+    for record in Trainer(config, replace(data, splits=watched)).run():
+        assert ("test" in watched.read) == record.final
+        epochs += not record.final
+    assert epochs == config.training.epochs
+
+
+def test_clipping_scales_the_gradient_to_its_norm(text_config: MakeConfig, sentences: TextData):
+    """One step of SGD at rate 1 moves the weights by the gradient, or by just so much in its direction."""
+    moves = {norm: first_move(text_config, sentences, norm) for norm in (None, 1e-3, 1e6)}
+    assert moves[None].norm().item() > 1.0
+    assert moves[1e-3].norm().item() == pytest.approx(1e-3, rel=1e-5)
+    assert torch.cosine_similarity(moves[1e-3], moves[None], 0).item() == pytest.approx(1.0, abs=1e-9)
+    assert torch.equal(moves[1e6], moves[None])
+
+
+def first_move(config: MakeConfig, data: TextData, clip_norm: float | None) -> torch.Tensor:
+    """What the first step adds to all weights, in double precision."""
+    changes = {"optimizer": {"kind": "sgd", "lr": 1.0, "momentum": 0.0}, "training.clip_norm": clip_norm}
+    trainer = Trainer(config(changes | {"training.epochs": 1, "training.batch_size": 5000}), data)
+    trainer.model.double()
+    before = torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()])
+    assert next(trainer.run()).step == 1
+    return torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()]) - before
+
+
+class Watched(UserDict[str, Any]):
+    """Splits that note which of them were read."""
+
+    def __init__(self, splits: Mapping[str, Any]) -> None:
+        super().__init__(splits)
+        self.read: set[str] = set()
+
+    def __getitem__(self, split: str) -> Any:
+        self.read.add(split)
+        return super().__getitem__(split)
 
 
 def test_the_model_ends_with_the_selected_weights(image_config: MakeConfig, digits: ImageData):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from vae_core.configurable import Config, Count
 
@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from vae_core.data.text import TextData
 
 FileName = Annotated[str, Field(min_length=1)]
+CHARACTERS = 200
+"""The default of ``max_length`` where characters are counted, not words."""
+
+
+def _known_encoding(value: str) -> str:
+    try:
+        "a".encode(value)
+    except LookupError:
+        raise ValueError(f"{value!r} is no text encoding that Python knows; such as utf-8, latin-1, cp1252, utf-16") from None
+    return value
+
+
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
 class Vocabulary(Config):
@@ -58,7 +71,7 @@ class TextConfig(DataConfig):
     modality: ClassVar[Literal["text", "image"]] = "text"
     vocabulary: Vocabulary = Vocabulary()
     max_length: Annotated[int, Field(ge=2)] = 40
-    """Words a sentence at most; see ``long``."""
+    """Words a sentence at most, characters with ``tokens: character``; see ``long``."""
     min_length: Count = 1
     long: Literal["drop", "cut"] = "drop"
     """What happens to a longer sentence."""
@@ -88,35 +101,98 @@ class PythonDocs(TextConfig):
         return load_python_docs(self)
 
 
-class TextFile(TextConfig):
-    """Text files given by path: train, valid and test; or train alone, split by seed."""
+class TextFiles(TextConfig):
+    """What texts in files share: train, valid and test by path; or train alone, split by seed."""
 
     files: ClassVar[tuple[str, ...]] = ("train", "valid", "test")
-    kind: Literal["text_file"] = "text_file"
     train: FileName
     valid: FileName | None = None
     test: FileName | None = None
+    tokens: Literal["auto", "spaces", "words", "character"] = "auto"
+    """What a word is: what stands between spaces; or words and signs, taken apart. auto: ``spaces`` where train has the word
+    <unk>, or most of its full stops and commas stand alone. character: each character, a run of white space being one space,
+    and <unk> one; ``max_length`` and ``min_length`` count characters then, 200 at most unless it says otherwise."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _characters_are_many(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("tokens") == "character":
+            return {"max_length": CHARACTERS, **given}
+        return given
+
+
+class TextFile(TextFiles):
+    """Text files."""
+
+    kind: Literal["text_file"] = "text_file"
     unit: Literal["line", "sentence"] = "line"
     """A line is an example; or text is split into sentences: prose within its paragraphs, which a blank line ends; words
     already apart (see ``tokens``) within each line, at a lone full stop, and without headings such as ``= History =``."""
-    tokens: Literal["auto", "spaces", "words"] = "auto"
-    """What a word is: what stands between spaces; or words and signs, taken apart. auto: ``spaces`` where train has the word
-    <unk>, or most of its full stops and commas stand alone."""
-    encoding: str = "utf-8"
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str) -> str:
-        try:
-            "a".encode(value)
-        except LookupError:
-            raise ValueError(f"{value!r} is no text encoding that Python knows; such as utf-8, latin-1, cp1252, utf-16") from None
-        return value
+    encoding: Encoding = "utf-8"
 
     def load(self) -> TextData:
         from vae_core.data.text import load_text_file
 
         return load_text_file(self)
+
+
+class TextTable(TextFiles):
+    """What tables with a column of text share. An empty or null cell is left out, as a blank line is."""
+
+    column: Annotated[str, Field(min_length=1)] = "text"
+    """Name of the column."""
+    unit: Literal["row", "sentence"] = "row"
+    """A row is an example; or each row's text is split into sentences, see ``text_file``."""
+
+    def load(self) -> TextData:
+        from vae_core.data.text import load_text_table
+
+        return load_text_table(self)
+
+    def read(self, field: str, name: str) -> list[str]:
+        """The column's cells, empty ones left out.
+
+        Raises:
+            DataError: the file cannot be read, or has no such column of text; with the line where the format has lines.
+        """
+        raise NotImplementedError
+
+
+class Csv(TextTable):
+    """Comma-separated values (RFC 4180) whose first line names the columns."""
+
+    kind: Literal["csv"] = "csv"
+    separator: Annotated[str, Field(min_length=1, max_length=1, pattern=r"[^\r\n\"]")] = ","
+    """One character; "\\t" is a tab."""
+    encoding: Encoding = "utf-8"
+
+    def read(self, field: str, name: str) -> list[str]:
+        from vae_core.data.tables import csv_column
+
+        return csv_column(field, name, self.column, self.separator, self.encoding)
+
+
+class JsonLines(TextTable):
+    """A JSON object a line; the column is a key that every object has."""
+
+    kind: Literal["json_lines"] = "json_lines"
+    encoding: Encoding = "utf-8"
+
+    def read(self, field: str, name: str) -> list[str]:
+        from vae_core.data.tables import json_lines_column
+
+        return json_lines_column(field, name, self.column, self.encoding)
+
+
+class Parquet(TextTable):
+    """Parquet files."""
+
+    kind: Literal["parquet"] = "parquet"
+
+    def read(self, field: str, name: str) -> list[str]:
+        from vae_core.data.tables import parquet_column
+
+        return parquet_column(field, name, self.column)
 
 
 class ImageConfig(DataConfig):
@@ -143,7 +219,7 @@ class Digits(ImageConfig):
 
 
 class Npz(ImageConfig):
-    """Arrays of images in an .npz file, (n, height, width) or (n, height, width, channels), uint8 or float in [0, 1]."""
+    """Arrays of images in an .npz file, (n, height, width) or (n, height, width, 1 or 3 channels), uint8 or float in [0, 1]."""
 
     files: ClassVar[tuple[str, ...]] = ("path",)
     kind: Literal["npz"] = "npz"
@@ -153,8 +229,6 @@ class Npz(ImageConfig):
     valid: str | None = None
     """null: a share of train by the split's seed."""
     test: str | None = "x_test"
-    labels: str | None = None
-    """Name of the array with train's labels, integers or text, for pictures; null: none."""
 
     def load(self) -> ImageData:
         from vae_core.data.images import load_npz
@@ -162,5 +236,5 @@ class Npz(ImageConfig):
         return load_npz(self)
 
 
-AnyData = Annotated[PythonDocs | TextFile | Digits | Npz, Field(discriminator="kind")]
+AnyData = Annotated[PythonDocs | TextFile | Csv | JsonLines | Parquet | Digits | Npz, Field(discriminator="kind")]
 """The family's table."""

@@ -41,7 +41,7 @@ def prepare(sources: Mapping[str, Source], config: TextConfig) -> tuple[dict[str
     for name, source in sources.items():
         numbered = interner.number(source.sentences, source.tokens)
         _refuse_reserved(source.place, interner.words, config.vocabulary.lowercase)
-        kept[name] = _within_limits(source.place, numbered, config)
+        kept[name] = _within_limits(source, numbered, config)
     whole = kept["train"]
     parts = split_indices(
         len(whole.lengths), config.split, sources["train"].place, valid="valid" not in kept, test="test" not in kept
@@ -52,7 +52,8 @@ def prepare(sources: Mapping[str, Source], config: TextConfig) -> tuple[dict[str
     kept |= {name: whole.take(index, config.max_length) for name, index in parts.items()}
     counts = np.bincount(kept["train"].tokens, minlength=len(interner.words)).tolist()
     met = {word: count for word, count in zip(interner.words, counts, strict=True) if count}
-    vocabulary = WordList.from_counts(met, len(kept["train"].lengths), config.vocabulary)
+    separator = "" if sources["train"].tokens == "character" else " "
+    vocabulary = WordList.from_counts(met, len(kept["train"].lengths), config.vocabulary, separator)
     ids = vocabulary.encode(interner.words)
     return {name: Ragged(ids[kept[name].tokens], kept[name].offsets) for name in SPLITS}, vocabulary
 
@@ -63,7 +64,8 @@ def _refuse_reserved(place: str, words: tuple[str, ...], lowercase: bool) -> Non
         raise DataError(f"{place}: contains {taken[0]} as a word, which the model adds itself: remove it from the text")
 
 
-def _within_limits(place: str, found: Ragged, config: TextConfig) -> Ragged:
+def _within_limits(source: Source, found: Ragged, config: TextConfig) -> Ragged:
+    place = source.place
     lengths = found.lengths
     wanted = lengths >= config.min_length
     if config.long == "drop":
@@ -72,10 +74,11 @@ def _within_limits(place: str, found: Ragged, config: TextConfig) -> Ragged:
         if not len(lengths):
             raise DataError(f"{place}: no sentence found: give a file with more text")
         cure = "lower data.min_length" if lengths.max() < config.min_length else "raise data.max_length, or cut: data.long: cut"
-        if getattr(config, "unit", None) == "line":
+        if getattr(config, "unit", "sentence") != "sentence":
             cure += "; data.unit: sentence splits paragraphs"
+        words = "characters" if source.tokens == "character" else "words"
         raise DataError(
-            f"{place}: none of {len(lengths)} sentences has {config.min_length} to {config.max_length} words"
+            f"{place}: none of {len(lengths)} sentences has {config.min_length} to {config.max_length} {words}"
             f" (they have {lengths.min()} to {lengths.max()}): {cure}"
         )
     return found.take(np.flatnonzero(wanted), config.max_length)

@@ -33,17 +33,13 @@ _BINARISATION_SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class ImageSplit:
-    """The arrays are read-only."""
+    """The array is read-only."""
 
     pixels: Array
     """(n, H, W[, C]): uint8, 255 is white; or float32 in [0, 1]."""
-    labels: npt.NDArray[np.int64] | None = None
-    """(n,), for pictures; nothing is trained on them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pixels", read_only(self.pixels))
-        if self.labels is not None:
-            object.__setattr__(self, "labels", read_only(self.labels))
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -75,8 +71,7 @@ class ImageData:
         }
         parts: list[str | Array] = [pixels]
         for split in SPLITS:
-            labels = ready[split].labels
-            parts += [split, ready[split].pixels, *([] if labels is None else [labels])]
+            parts += [split, ready[split].pixels]
         return cls(ready, ready["train"].pixels.shape[1:], pixels, name, digest(parts))
 
     def plan(self, split: str, batch_size: int, generator: Generator | None) -> list[npt.NDArray[np.int64]]:
@@ -100,27 +95,12 @@ class ImageData:
             pixels = (torch.rand(pixels.shape, generator=generator) < pixels).float()
         return ImageBatch(pixels)
 
-    def describe(self) -> dict[str, Any]:
-        """What a person wants to know of it: sizes and the mean of the pixels a split."""
-        return {
-            "name": self.name,
-            "modality": self.modality,
-            "fingerprint": self.fingerprint,
-            "shape": list(self.shape),
-            "pixels": self.pixels,
-            "splits": {
-                name: {"examples": len(split), "mean_pixel": float(split.pixels.mean() / _white(split.pixels))}
-                for name, split in self.splits.items()
-            },
-        }
-
 
 def load_digits(config: Digits) -> ImageData:
     """scikit-learn's 1,797 digits, 8 x 8 with 17 grey levels, split by ``config.split``; the package brings them along."""
     from sklearn.datasets import load_digits as bundled
 
-    digits = bundled()
-    source = ImageSplit((digits.images / 16).astype(np.float32), digits.target.astype(np.int64))
+    source = ImageSplit((bundled().images / 16).astype(np.float32))
     return _image_data({"train": source}, config, "digits", "data.kind: digits")
 
 
@@ -137,8 +117,6 @@ def load_npz(config: Npz) -> ImageData:
         read = _Reader(config.path, archive)
         named = {split: name for split in SPLITS if (name := getattr(config, split)) is not None}
         sources = {split: ImageSplit(read.pixels(f"data.{split}", name)) for split, name in named.items()}
-        if config.labels is not None:
-            sources["train"] = ImageSplit(sources["train"].pixels, read.labels(config.labels, len(sources["train"])))
     shapes = {split: _times(source.pixels.shape[1:]) for split, source in sources.items()}
     for split, shape in shapes.items():
         if shape != shapes["train"]:
@@ -159,6 +137,9 @@ class _Reader:
             raise self._fault(
                 field, name, f"has shape {array.shape}", "images are (n, height, width) or (n, height, width, channels)"
             )
+        if array.shape[3:] not in ((), (1,), (3,)):
+            what = f"has shape {array.shape}, hence {array.shape[3]} channels"
+            raise self._fault(field, name, what, "images have 1 (grey) or 3 (colour), as the last axis")
         if array.dtype == np.bool_:
             return array.astype(np.uint8) * np.uint8(255)
         if array.dtype == np.uint8:
@@ -173,15 +154,6 @@ class _Reader:
         if not (low >= 0.0 and high <= 1.0):  # so written, NaN is refused too
             raise self._fault(field, name, f"goes from {low:g} to {high:g}", "floats must lie in [0, 1]: scale them")
         return array.astype(np.float32)
-
-    def labels(self, name: str, n: int) -> npt.NDArray[np.int64]:
-        """(n,), one a training image; text is numbered in code point order."""
-        array = self._array("data.labels", name)
-        is_text = np.issubdtype(array.dtype, np.str_)
-        if array.shape != (n,) or not (is_text or np.issubdtype(array.dtype, np.integer)):
-            what = f"is {array.dtype} of shape {array.shape}"
-            raise self._fault("data.labels", name, what, f"labels are integers or text, one an image of train: ({n},)")
-        return np.unique(array, return_inverse=True)[1].astype(np.int64) if is_text else array.astype(np.int64)
 
     def _array(self, field: str, name: str) -> Array:
         if name not in self.archive.files:
@@ -207,10 +179,7 @@ class _Reader:
 def _image_data(sources: Mapping[str, ImageSplit], config: ImageConfig, name: str, place: str) -> ImageData:
     whole = sources["train"]
     parts = split_indices(len(whole), config.split, place, valid="valid" not in sources, test="test" not in sources)
-    taken = {
-        split: ImageSplit(whole.pixels[index], None if whole.labels is None else whole.labels[index])
-        for split, index in parts.items()
-    }
+    taken = {split: ImageSplit(whole.pixels[index]) for split, index in parts.items()}
     return ImageData.make({**sources, **taken}, config.pixels, name)
 
 
@@ -220,7 +189,7 @@ def _binarised(split: ImageSplit, stream: int) -> ImageSplit:
     white = np.empty(split.pixels.shape, dtype=np.uint8)
     for place, image in enumerate(split.pixels):  # one by one: random numbers for all would take 8 bytes a pixel
         white[place] = (generator.random(image.shape) * _white(image) < image) * np.uint8(255)
-    return ImageSplit(white, split.labels)
+    return ImageSplit(white)
 
 
 def _white(pixels: Array) -> int:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-Tokens = Literal["spaces", "words"]
+Tokens = Literal["spaces", "words", "character"]
 
 _ABBREVIATIONS = (
     "Mr",
@@ -51,6 +51,7 @@ _WORD = re.compile(
     """,
     re.VERBOSE,
 )
+_CHARACTER = re.compile(r"<unk>|.", re.DOTALL)
 _BOUNDARY = re.compile(r"(?P<end>[.!?…]+)[\"'”’»)\]]*(?P<gap>\s+)(?=[\"'“‘«(\[]*(?P<next>[^\W_]))")
 _BROKEN_WORD = re.compile(r"(?<=[^\W\d_]-)\n\s*(?=[^\W\d_])")
 _BLANK_LINE = re.compile(r"\n\s*\n")
@@ -67,7 +68,9 @@ def detect_tokens(text: str) -> Tokens:
 
 
 def to_words(sentence: str, tokens: Tokens) -> list[str]:
-    """What stands between spaces; or words and signs, taken apart."""
+    """What stands between spaces; or words and signs, taken apart; or characters, runs of white space as one space."""
+    if tokens == "character":
+        return _CHARACTER.findall(" ".join(sentence.split()))
     return sentence.split() if tokens == "spaces" else _WORD.findall(sentence)
 
 
@@ -80,7 +83,7 @@ def sentences(text: str, tokens: Tokens) -> Iterator[str]:
     """The sentences of a text.
 
     Words already apart (``spaces``): a line is a paragraph, a lone ``.``, ``!`` or ``?`` ends a sentence, and headings such as
-    ``= = History = =`` are left out. Prose (``words``): lines are joined up to the next blank one.
+    ``= = History = =`` are left out. Prose (all others): lines are joined up to the next blank one.
     """
     if tokens == "spaces":
         for line in lines(text):

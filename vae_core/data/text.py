@@ -5,7 +5,7 @@ Legend: n sentences, V words, B sentences a batch, T positions of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -20,12 +20,12 @@ from vae_core.data.batching import TextBatch, plan_bucketed
 from vae_core.data.corpus import Source, prepare
 from vae_core.data.files import read_text
 from vae_core.data.python_docs import documentation_sentences
-from vae_core.data.sentences import detect_tokens, lines, sentences
+from vae_core.data.sentences import Tokens, detect_tokens, lines, sentences
 from vae_core.data.splitting import SPLITS
 from vae_core.data.vocabulary import WordList
 
 if TYPE_CHECKING:
-    from vae_core.data.config import PythonDocs, TextConfig, TextFile
+    from vae_core.data.config import PythonDocs, TextConfig, TextFile, TextFiles, TextTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,23 +98,6 @@ class TextData:
             lengths=torch.from_numpy(lengths + 1),
         )
 
-    def describe(self) -> dict[str, Any]:
-        """What a person wants to know of it: sizes, mean length in words, share of unknown words, both a split."""
-        return {
-            "name": self.name,
-            "modality": self.modality,
-            "fingerprint": self.fingerprint,
-            "vocabulary": len(self.vocabulary),
-            "splits": {
-                name: {
-                    "examples": len(split),
-                    "mean_length": float(split.lengths.mean()),
-                    "unk_share": float((split.tokens == self.vocabulary.unk).mean()),
-                }
-                for name, split in self.splits.items()
-            },
-        }
-
 
 def load_python_docs(config: PythonDocs) -> TextData:
     """The sentences of the interpreter's documentation, split by ``config.split``.
@@ -134,13 +117,36 @@ def load_text_file(config: TextFile) -> TextData:
     Raises:
         DataError: a file cannot be read or has nothing to offer; the message names it and says what to do.
     """
-    named = {split: name for split in SPLITS if (name := getattr(config, split)) is not None}
-    texts = {split: read_text(f"data.{split}", name, config.encoding) for split, name in named.items()}
+    texts = {split: read_text(f"data.{split}", name, config.encoding) for split, name in _named(config).items()}
     tokens = detect_tokens(texts["train"]) if config.tokens == "auto" else config.tokens
-    sources = {
-        split: Source(f"data.{split}: {named[split]}", lines(text) if config.unit == "line" else sentences(text, tokens), tokens)
-        for split, text in texts.items()
-    }
+    units = {split: lines(text) if config.unit == "line" else sentences(text, tokens) for split, text in texts.items()}
+    return _from_files(units, tokens, config)
+
+
+def load_text_table(config: TextTable) -> TextData:
+    """Reads a column of text from each file; otherwise as ``load_text_file``.
+
+    Raises:
+        DataError: a file cannot be read or has nothing to offer; the message names it and says what to do.
+    """
+    cells = {split: config.read(f"data.{split}", name) for split, name in _named(config).items()}
+    tokens = detect_tokens("\n".join(cells["train"])) if config.tokens == "auto" else config.tokens
+    if config.unit == "row":
+        return _from_files(cells, tokens, config)
+    return _from_files({split: _sentences(texts, tokens) for split, texts in cells.items()}, tokens, config)
+
+
+def _sentences(texts: Iterable[str], tokens: Tokens) -> Iterator[str]:
+    return (sentence for text in texts for sentence in sentences(text, tokens))
+
+
+def _named(config: TextFiles) -> dict[str, str]:
+    """The files that there are, by split."""
+    return {split: name for split in SPLITS if (name := getattr(config, split)) is not None}
+
+
+def _from_files(units: Mapping[str, Iterable[str]], tokens: Tokens, config: TextFiles) -> TextData:
+    sources = {split: Source(f"data.{split}: {getattr(config, split)}", texts, tokens) for split, texts in units.items()}
     return _text_data(sources, config, "/".join(Path(config.train).parts[-2:]))
 
 

@@ -38,6 +38,8 @@ class WordList:
     """(V,), falling."""
     lowercase: bool = False
     """``encode`` lowers its words first, as was done with the training text."""
+    separator: str = " "
+    """What ``decode`` puts between two words; nothing where they are characters."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", read_only(np.asarray(self.counts, dtype=np.int64)))
@@ -45,7 +47,7 @@ class WordList:
             raise DataError(f"this is no vocabulary: {fault}")
 
     @classmethod
-    def from_counts(cls, counts: Mapping[str, int], sentences: int, options: Vocabulary) -> WordList:
+    def from_counts(cls, counts: Mapping[str, int], sentences: int, options: Vocabulary, separator: str = " ") -> WordList:
         """Keeps the ``options.max_size`` - 4 most frequent words that occur ``options.min_count`` times.
 
         Args:
@@ -70,7 +72,7 @@ class WordList:
             )
         kept |= {UNK: sum(counts.values()) - sum(kept.values()), EOS: sentences, BOS: 0, PAD: 0}
         words = sorted(kept, key=lambda word: (-kept[word], word))
-        return cls(tuple(words), np.array([kept[word] for word in words], dtype=np.int64), options.lowercase)
+        return cls(tuple(words), np.array([kept[word] for word in words], dtype=np.int64), options.lowercase, separator)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -104,7 +106,7 @@ class WordList:
         return np.fromiter((index.get(word, unk) for word in words), dtype=np.int32)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The words with a space between them, up to the first ``</s>``; ``<s>`` and ``<pad>`` are left out."""
+        """The words with the separator between them, up to the first ``</s>``; ``<s>`` and ``<pad>`` are left out."""
         words = []
         for place in ids:
             word = self.words[int(place)]
@@ -112,18 +114,21 @@ class WordList:
                 break
             if word not in (BOS, PAD):
                 words.append(word)
-        return " ".join(words)
+        return self.separator.join(words)
 
     def to_dict(self) -> dict[str, Any]:
         """A plain dict for JSON; ``from_dict`` is its inverse."""
-        return {"words": list(self.words), "counts": self.counts.tolist(), "lowercase": self.lowercase}
+        counts = self.counts.tolist()
+        return {"words": list(self.words), "counts": counts, "lowercase": self.lowercase, "separator": self.separator}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> WordList:
         """Raises DataError where the dict is no vocabulary."""
         if missing := [key for key in ("words", "counts", "lowercase") if key not in plain]:
             raise DataError(f"this is no vocabulary: it has no {missing[0]!r}")
-        return cls(tuple(plain["words"]), np.array(plain["counts"], dtype=np.int64), bool(plain["lowercase"]))
+        counts = np.array(plain["counts"], dtype=np.int64)
+        separator = str(plain.get("separator", " "))  # absent from what was written before characters could be words
+        return cls(tuple(plain["words"]), counts, bool(plain["lowercase"]), separator)
 
 
 def _lowered(counts: Mapping[str, int]) -> dict[str, int]:

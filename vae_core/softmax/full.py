@@ -66,7 +66,7 @@ def linear_nll(
     return nll
 
 
-def uniform_parameter(rows: int, features: int, generator: Generator | None) -> nn.Parameter:
+def uniform_parameter(rows: int, features: int, generator: Generator) -> nn.Parameter:
     """A weight (rows, features), uniform in +-1/sqrt(features)."""
     bound = features**-0.5
     return nn.Parameter(torch.empty(rows, features).uniform_(-bound, bound, generator=generator))

@@ -20,10 +20,10 @@ class HeadSizes:
     """D, the width of the hidden states that the head reads."""
     counts: np.ndarray
     """Frequency of each word in the training split, int64 (V,), index = word id; ids are sorted by falling frequency."""
-    tied: nn.Parameter | None = None
+    tied: nn.Parameter | None
     """The input embedding (V, D) to share, or None."""
-    generator: Generator | None = None
-    """Draws the initial weights; None: torch's default generator."""
+    generator: Generator
+    """Draws the initial weights."""
 
     @property
     def vocabulary(self) -> int:

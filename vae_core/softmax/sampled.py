@@ -93,7 +93,7 @@ def sampled_nll(
     negatives: Negatives,
     treatment: Literal["include", "exclude", "proposal"] = "include",
 ) -> Tensor:
-    """log Z' - f_t of each token, but for the constant log c_t of ``include``, (N, D), (V, D), (V,), (N,) -> (N,)."""
+    """log Z' - f_t of each token, the log c_t in the Z' of ``include`` too, (N, D), (V, D), (V,), (N,) -> (N,)."""
     target_logits, logits = gathered_logits(hidden, weight, bias, targets, negatives.ids)
     logits = logits.sub_(negatives.log_expected.to(logits.dtype))
     if treatment == "include":

@@ -191,6 +191,12 @@ ONE = {
     ),
     "metric of training": Case("val/neg_elbo", "train/loss", "train/loss", "metric.name", "annealed"),
     "unknown metric": Case("val/neg_elbo", "val/neg_elb", "val/neg_elb", "metric.name", "no trial reports it", "val/neg_elbo"),
+    "metric that has no better way": Case(
+        "val/neg_elbo", "val/rate", "val/rate", "metric.name", "neither higher nor lower is better"
+    ),
+    "metric that heads may lack": Case(
+        "val/neg_elbo", "val/softmax_gap", "val/softmax_gap", "metric.name", "neither higher nor lower is better", base=TEXT
+    ),
     "metric of text": Case("val/neg_elbo", "val/perplexity", "val/perplexity", "metric.name", "for text only"),
     "goal": Case("goal: minimize", "goal: maximize", "maximize", "metric.goal", "must be minimize"),
     "stopping after the end": Case(
@@ -253,7 +259,7 @@ def test_everything_is_told_at_once_in_the_order_of_the_file() -> None:
     blocks = re.split(r"\n(?=\S)", str(caught.value))
     assert len(blocks) == 9
     assert blocks[1] == (
-        "f.yaml:5:16: trial.data.kind: must be one of: python_docs, text_file, digits, npz\n"
+        "f.yaml:5:16: trial.data.kind: must be one of: python_docs, text_file, csv, json_lines, parquet, digits, npz\n"
         '    it reads: "digts"\n'
         "    did you mean: digits"
     )

@@ -209,6 +209,19 @@ def test_two_byte_text_is_not_taken_for_binary(tmp_path: Path, monkeypatch: pyte
     assert parse_sweep(TEXT_FILES.replace("{kind: text_file,", "{kind: text_file, encoding: utf-16,"), data_files=True)
 
 
+@pytest.mark.parametrize("kind", ["csv", "json_lines", "parquet"])
+def test_files_of_tables_are_found_and_checked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    write_data(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    text = TEXT_FILES.replace("kind: text_file", f"kind: {kind}")
+    if kind == "parquet":
+        with pytest.raises(SweepFileError, match="this is no Parquet file"):
+            parse_sweep(text, data_files=True)
+        for name in ("train.txt", "valid.txt"):
+            (tmp_path / "data" / name).write_bytes(b"PAR1\0\0PAR1")
+    assert parse_sweep(text, data_files=True).trial["data"]["valid"] == str(tmp_path / "data" / "valid.txt")
+
+
 def test_loading_needs_no_heavy_import_and_no_time() -> None:
     program = f"""
 import sys, time

@@ -121,8 +121,8 @@ def test_the_life_of_a_trial(store: Path, tmp_path: Path) -> None:
     start(tracker)
     train(tracker, 0, range(1, 4))
     tracker.epoch(0, 3, {"best/val/neg_elbo": 1.5}, at(4))
-    tracker.trial_ended(0, "COMPLETE", "all epochs", artifacts)
-    tracker.closed("FINISHED")
+    tracker.trial_ended(0, "COMPLETE", "all epochs", artifacts, 1.0)
+    tracker.closed("FINISHED", 1.0)
     assert tracker.close() == 0
 
     (run,) = runs(store, "life")
@@ -159,10 +159,10 @@ def test_the_life_of_a_trial(store: Path, tmp_path: Path) -> None:
 def test_the_sweeps_run(store: Path) -> None:
     tracker = opened(store, "parent")
     start(tracker, 4)
-    tracker.trial_ended(4, "COMPLETE", "", None)
+    tracker.trial_ended(4, "COMPLETE", "", None, 1.0)
     row = NoteRow(4, "COMPLETE", 1.25, {"objective.beta": 0.5}, epochs=10)
     tracker.note(sweep_note("parent", "Why?", "FINISHED", "val/neg_elbo", "minimize", 1, [row]))
-    tracker.closed("FINISHED")
+    tracker.closed("FINISHED", 1.0)
     assert tracker.close() == 0
     (parent,) = runs(store, "parent", "sweep")
     (run,) = runs(store, "parent")
@@ -190,7 +190,7 @@ def test_how_a_trial_ends(store: Path, state: TrialState, status: str) -> None:
     name = f"ends-{state}"
     tracker = opened(store, name)
     start(tracker)
-    tracker.trial_ended(0, state, "because", None)
+    tracker.trial_ended(0, state, "because", None, 1.0)
     assert tracker.close() == 0
     (run,) = runs(store, name)
     assert (run.data.tags["trial.state"], run.data.tags["trial.reason"], run.info.status) == (state, "because", status)
@@ -198,7 +198,7 @@ def test_how_a_trial_ends(store: Path, state: TrialState, status: str) -> None:
 
 def test_a_trial_that_dies_before_it_starts_has_a_run(store: Path) -> None:
     tracker = opened(store, "stillborn")
-    tracker.trial_ended(2, "FAILED", "the worker died", None)
+    tracker.trial_ended(2, "FAILED", "the worker died", None, 1.0)
     assert tracker.close() == 0
     (run,) = runs(store, "stillborn")
     assert (run.data.tags["trial.number"], run.info.status) == ("2", "FAILED")
@@ -213,8 +213,8 @@ def test_a_second_attempt_goes_on_with_the_first_ones_run(store: Path) -> None:
     tracker = opened(store, "again")
     start(tracker)
     train(tracker, 0, range(1, 4))
-    tracker.trial_ended(0, "STOPPED", "interrupted", None)
-    tracker.closed("INTERRUPTED")
+    tracker.trial_ended(0, "STOPPED", "interrupted", None, 1.0)
+    tracker.closed("INTERRUPTED", 1.0)
     assert tracker.close() == 0
     (parent,) = runs(store, "again", "sweep")
     assert (parent.info.status, parent.data.tags["state"]) == ("KILLED", "INTERRUPTED")
@@ -229,8 +229,8 @@ def test_a_second_attempt_goes_on_with_the_first_ones_run(store: Path) -> None:
     for epoch in range(1, 5):  # said again at other times; epoch 4 is new
         again.epoch(0, epoch, dict.fromkeys(METRICS, float(epoch)), at(epoch) + 777)
     again.epoch(0, 3, {"val/neg_elbo": 2.5}, at(9))  # a value that differs is no repetition
-    again.trial_ended(0, "COMPLETE", "", None)
-    again.closed("FINISHED")
+    again.trial_ended(0, "COMPLETE", "", None, 1.0)
+    again.closed("FINISHED", 1.0)
     assert again.close() == 0
     (run,) = runs(store, "again")
     assert history(store, run, "train/loss") == [*((e, float(e), at(e)) for e in (1, 2, 3)), (4, 4.0, at(4) + 777)]
@@ -245,7 +245,7 @@ def test_a_second_attempt_within_one_process(store: Path) -> None:
         start(tracker)
         for epoch in (1, 2):
             tracker.epoch(0, epoch, dict.fromkeys(METRICS, float(epoch)), at(epoch) + attempt)
-    tracker.trial_ended(0, "COMPLETE", "", None)
+    tracker.trial_ended(0, "COMPLETE", "", None, 1.0)
     assert tracker.close() == 0
     assert_whole(store, "retold", trials=1, epochs=2)
 
@@ -264,7 +264,7 @@ def test_a_changed_parameter_is_named_and_spoils_nothing(store: Path) -> None:
     start(tracker)
     start(tracker, **{"training.epochs": 99, "later.field": 1})
     train(tracker, 0, range(1, 2))
-    tracker.trial_ended(0, "COMPLETE", "", None)
+    tracker.trial_ended(0, "COMPLETE", "", None, 1.0)
     assert tracker.close() == 0
     assert tracker.rejected == 0
     (run,) = runs(store, "changed")
@@ -292,7 +292,7 @@ def test_a_value_that_is_not_finite_is_a_tag_and_no_point(store: Path, value: fl
 def test_what_is_too_long_is_cut_visibly_and_what_is_too_much_is_split(store: Path) -> None:
     tracker = opened(store, "long")
     start(tracker, long="x" * 7000, **{f"p{i:03d}": i for i in range(250)})
-    tracker.trial_ended(0, "FAILED", "y" * 9000, None)
+    tracker.trial_ended(0, "FAILED", "y" * 9000, None, 1.0)
     tracker.note("z" * 9000)
     assert tracker.close() == 0
     assert tracker.rejected == 0
@@ -309,7 +309,7 @@ def test_what_mlflow_refuses_is_kept_aside_and_holds_nothing_up(store: Path) -> 
     start(tracker)
     tracker.epoch(0, 1, {"no such*name?": 1.0}, at(1))
     train(tracker, 0, range(1, 3))
-    tracker.trial_ended(0, "COMPLETE", "", None)
+    tracker.trial_ended(0, "COMPLETE", "", None, 1.0)
     assert tracker.close() == 0
     assert tracker.rejected == 1
     (kept,) = rejected_path(spool_of(store, "refused")).read_text().splitlines()
@@ -326,7 +326,7 @@ def test_a_run_deleted_by_hand_does_not_stop_the_rest(store: Path) -> None:
     client(store).delete_run(next(run for run in runs(store, "deleted") if run.data.tags["trial.number"] == "0").info.run_id)
     for number in (0, 1):
         train(tracker, number, range(1, 3))
-        tracker.trial_ended(number, "COMPLETE", "", None)
+        tracker.trial_ended(number, "COMPLETE", "", None, 1.0)
     assert tracker.close() == 0
     assert tracker.rejected == 0
     assert_whole(store, "deleted", trials=2, epochs=2)
@@ -350,7 +350,7 @@ def test_a_lost_answer_doubles_no_run(store: Path, monkeypatch: pytest.MonkeyPat
     tracker = opened(store, "lost")
     start(tracker)
     train(tracker, 0, range(1, 3))
-    tracker.trial_ended(0, "COMPLETE", "", None)
+    tracker.trial_ended(0, "COMPLETE", "", None, 1.0)
     assert tracker.close() == 0
     assert len(lost) == 2
     assert_whole(store, "lost", trials=1, epochs=2)
@@ -363,8 +363,8 @@ def test_an_absent_server_keeps_nobody_waiting_and_nothing_is_lost(store: Path) 
     for number in range(3):
         start(tracker, number)
         train(tracker, number, range(1, 6))
-        tracker.trial_ended(number, "COMPLETE", "", None)
-    tracker.closed("FINISHED")
+        tracker.trial_ended(number, "COMPLETE", "", None, 1.0)
+    tracker.closed("FINISHED", 1.0)
     assert time.monotonic() - started < 1.0
     until(lambda: tracker.trouble is not None)
     assert "MLflow does not take records" in (tracker.trouble or "")
@@ -385,8 +385,8 @@ def _sweep_until_killed(store: Path, name: str, trials: int, epochs: int) -> Non
     for number in range(trials):
         start(tracker, number)
         train(tracker, number, range(1, epochs + 1))
-        tracker.trial_ended(number, "COMPLETE", "", None)
-    tracker.closed("FINISHED")
+        tracker.trial_ended(number, "COMPLETE", "", None, 1.0)
+    tracker.closed("FINISHED", 1.0)
     total = tracker.pending
     while tracker.pending > total // 2:
         time.sleep(0.005)
@@ -419,7 +419,7 @@ def test_an_open_tracker_sends_first_what_an_earlier_process_left(store: Path) -
     tracker = opened(store, "leftover")
     start(tracker)
     train(tracker, 0, range(1, 5))
-    tracker.trial_ended(0, "COMPLETE", "", None)
+    tracker.trial_ended(0, "COMPLETE", "", None, 1.0)
     assert tracker.close() == 0
     assert_whole(store, "leftover", trials=1, epochs=4)
 
@@ -434,9 +434,9 @@ def test_a_trial_without_artifacts_is_no_trouble_but_ones_that_vanish_are(store:
     artifacts.mkdir()
     away = opened(store, "artifacts", DEAD_SERVER)
     start(away, 0)
-    away.trial_ended(0, "PRUNED", "", tmp_path / "never made")
+    away.trial_ended(0, "PRUNED", "", tmp_path / "never made", 1.0)
     start(away, 1)
-    away.trial_ended(1, "COMPLETE", "", artifacts)
+    away.trial_ended(1, "COMPLETE", "", artifacts, 1.0)
     away.close(timeout=0.2)
     artifacts.rmdir()
     tracker = opened(store, "artifacts")
@@ -494,7 +494,7 @@ def test_a_hundred_trials_do_not_keep_the_caller(store: Path) -> None:
         before = time.monotonic()
         start(tracker, number)
         train(tracker, number, range(1, 21))
-        tracker.trial_ended(number, "COMPLETE", "", None)
+        tracker.trial_ended(number, "COMPLETE", "", None, 1.0)
         longest = max(longest, (time.monotonic() - before) / 22)
     assert longest < 0.05  # a call; what it costs is a line in a file and its share of the interpreter
     assert tracker.close(timeout=120.0) == 0
@@ -572,8 +572,8 @@ def test_a_server_that_is_away_at_the_start_and_dies_in_the_middle(tmp_path: Pat
         train(tracker, 0, range(4, 41))
         server.start()
         for number in range(3):
-            tracker.trial_ended(number, "COMPLETE", "", artifacts)
-        tracker.closed("FINISHED")
+            tracker.trial_ended(number, "COMPLETE", "", artifacts, 1.0)
+        tracker.closed("FINISHED", 1.0)
         assert tracker.close(timeout=90) == 0
         assert tracker.rejected == 0
         assert_whole(tmp_path, "faults", trials=3, epochs=40, uri=server.url)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vae_core.data import PythonDocs, Splitting, TextFile, Vocabulary
+from vae_core.data import DataError, PythonDocs, Splitting, TextFile, Vocabulary
 from vae_core.data.text import TextData, TextSplit
 from vae_core.data.vocabulary import WordList
 
@@ -154,8 +154,9 @@ def test_unknown_words_in_the_text_stay_unknown(tmp_path: Path) -> None:
     names = {split: write(tmp_path / split, "the <unk> sat .", "the cat .") for split in ("train", "valid", "test")}
     data = TextFile(**names, vocabulary=ALL).load()
     assert data.vocabulary.counts[data.vocabulary.unk] == 1
-    assert data.describe()["splits"]["train"] == {"examples": 2, "mean_length": 3.5, "unk_share": pytest.approx(1 / 7)}
-    assert data.describe()["vocabulary"] == len(data.vocabulary) == 8
+    assert data.splits["train"].lengths.tolist() == [4, 3]
+    assert (data.splits["train"].tokens == data.vocabulary.unk).sum() == 1
+    assert len(data.vocabulary) == 8
 
 
 def test_lowercase(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_the_documentation_makes_data_at_once() -> None:
     assert PythonDocs().load().fingerprint == data.fingerprint
     assert len(data.splits["train"]) > 1000
     assert (np.diff(data.vocabulary.counts) <= 0).all()
-    assert data.describe()["splits"]["train"]["unk_share"] > 0
+    assert data.vocabulary.unk in data.splits["train"].tokens
 
 
 def test_wikitext_2_has_its_published_sizes(data_directory: Path) -> None:
@@ -206,3 +207,32 @@ def test_wikitext_2_by_sentence_wastes_little_padding(data_directory: Path) -> N
         padded += batch.mask.numel()
         real += batch.tokens
     assert padded / real <= 1.05
+
+
+def test_characters(tmp_path: Path) -> None:
+    lines = ["The  cat\tsat .", " a <unk> b "]
+    names = {split: write(tmp_path / split, *lines) for split in ("train", "valid", "test")}
+    data = TextFile(**names, tokens="character", vocabulary=ALL).load()
+    assert texts(data, "train") == ["The cat sat .", "a <unk> b"]
+    assert data.splits["train"].lengths.tolist() == [13, 5]  # spaces count, and <unk> is one
+    assert len(data.vocabulary) == len(set("The cat sat .ab")) + 4
+    assert WordList.from_dict(data.vocabulary.to_dict()).decode(data.splits["test"].tokens[:13]) == "The cat sat ."
+
+
+def test_lengths_of_characters_are_counted_in_characters(tmp_path: Path) -> None:
+    name = write(tmp_path / "a", *(["ab cd"] * 20), "x" * 150, "y" * 250)
+    assert TextFile(train=name, tokens="character").max_length == 200
+    assert TextFile(train=name, tokens="character", max_length=4).max_length == 4
+    assert TextFile.from_dict(TextFile(train=name, tokens="character", max_length=40).to_dict()).max_length == 40
+    assert TextFile(train=name).max_length == 40
+    data = TextFile(train=name, tokens="character", vocabulary=ALL).load()
+    assert sum(len(split) for split in data.splits.values()) == 21
+    assert max(split.lengths.max() for split in data.splits.values()) == 150
+    with pytest.raises(DataError, match=r"none of 22 sentences has 1 to 4 characters \(they have 5 to 250\)"):
+        TextFile(train=name, tokens="character", max_length=4).load()
+
+
+def test_tinyshakespeare_by_character_has_its_published_vocabulary(data_directory: Path) -> None:
+    files = sorted((data_directory / "tinyshakespeare").glob("*.txt"))
+    data = TextFile(train=str(files[0]), tokens="character", vocabulary=ALL, split=Splitting(valid=0.01, test=0.01)).load()
+    assert len(data.vocabulary) == 65 - 1 + 4  # published with the line break, without the four special ones

@@ -86,7 +86,7 @@ def test_negative_sampling_converges_to_log_p_over_k_q() -> None:
 @pytest.mark.parametrize("proposal", ["unigram", "log_uniform"])
 def test_log_p_is_an_optimum_of_nce_as_drawn(proposal: Any) -> None:
     """The mean gradient of drawn noise is 0 there within 4 standard errors, and is not where log p is off by 0.3."""
-    head = build(NoiseContrastive(samples=5, proposal=proposal), HeadSizes(1, np.array([9, 8, 4, 3, 2, 2])))
+    head = build(NoiseContrastive(samples=5, proposal=proposal), HeadSizes(1, np.array([9, 8, 4, 3, 2, 2]), None, Generator()))
     generator = Generator().manual_seed(0)
     hidden, weight = torch.zeros(4, 1, dtype=torch.float64), torch.zeros(6, 1, dtype=torch.float64)
     assert isinstance(head, NceHead)

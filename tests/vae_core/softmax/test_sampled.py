@@ -90,7 +90,8 @@ def test_the_formula_class_by_class(treatment: Any, replacement: bool, make_size
 @every_treatment
 def test_the_mean_normaliser_over_every_draw(treatment: Any) -> None:
     """With replacement: the true one for exclude and proposal; include counts the target once more, at 1 / (S q)."""
-    head = build(HeadSizes(1, np.array([5, 3, 2])), samples=2, proposal="unigram", replacement=True, targets=treatment)
+    sizes = HeadSizes(1, np.array([5, 3, 2]), None, Generator())
+    head = build(sizes, samples=2, proposal="unigram", replacement=True, targets=treatment)
     q, bias = head.proposal.log_q.exp(), torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
     hidden, weight = torch.zeros(3, 1, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
     targets, mean = torch.arange(3), torch.zeros(3, dtype=torch.float64)
@@ -144,7 +145,8 @@ def converges(sizes: HeadSizes, *, replacement: bool, **options: Any) -> None:
 def test_the_optimum_is_the_true_distribution(proposal: str, replacement: bool) -> None:
     """With logits log p and targets from p the expected gradient is 0 for any S: within 4 standard errors."""
     p = torch.tensor([0.5, 0.2, 0.12, 0.1, 0.05, 0.03], dtype=torch.float64)
-    head = build(HeadSizes(1, np.array([9, 8, 4, 3, 2, 2])), samples=2, proposal=proposal, replacement=replacement)
+    sizes = HeadSizes(1, np.array([9, 8, 4, 3, 2, 2]), None, Generator())
+    head = build(sizes, samples=2, proposal=proposal, replacement=replacement)
     generator = Generator().manual_seed(0)
     gradients = []
     for _ in range(2000):

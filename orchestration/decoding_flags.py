@@ -1,0 +1,47 @@
+"""The words of ``generate`` that say how sentences are decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from vae_core.decoding import DECODINGS, AnyDecoding
+
+_DEFAULT = "ancestral"
+
+
+class DecodingFault(ValueError):
+    """The options of decoding do not go together, or a value means nothing; the message says which."""
+
+
+def decoding_of(kind: str | None, options: Mapping[str, float | None]) -> AnyDecoding | None:
+    """The method that was asked for; None where nothing was said of it.
+
+    Args:
+        kind: one of ``DECODINGS``; None: ancestral.
+        options: by field; None where the user gave none.
+
+    Raises:
+        DecodingFault: an option is another method's, or its value is out of range.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if kind is None and not given:
+        return None
+    member = DECODINGS[kind or _DEFAULT]
+    for name in given:
+        if name not in member.model_fields:
+            owners = [other for other, method in DECODINGS.items() if name in method.model_fields]
+            said = f"--decoding {kind}" if kind else f"--decoding {_DEFAULT}, the default,"
+            raise DecodingFault(f"{said} has no {_flag(name)}: that is an option of --decoding {' and '.join(owners)}")
+    try:
+        return member.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = f"{_flag(str(first['loc'][0]))} {first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        cure = "; --decoding greedy takes the most likely word at each step" if first["loc"] == ("temperature",) else ""
+        raise DecodingFault(said + cure) from error
+
+
+def _flag(field: str) -> str:
+    return f"--{field.replace('_', '-')}"

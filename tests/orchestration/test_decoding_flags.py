@@ -1,0 +1,98 @@
+"""How sentences are decoded, as the user says it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestration import trial_view
+from orchestration.cli import Decoding, app
+from orchestration.decoding_flags import DecodingFault, decoding_of
+from vae_core.decoding import DECODINGS, Ancestral, AnyDecoding, Beam, Greedy, Nucleus, TopK
+
+
+def test_the_command_offers_every_method() -> None:
+    assert [kind.value for kind in Decoding] == list(DECODINGS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        (None, {"k": None}, None),
+        (None, {"temperature": 0.5}, Ancestral(temperature=0.5)),
+        ("greedy", {}, Greedy()),
+        ("top-k", {"k": 3, "temperature": None}, TopK(k=3)),
+        ("nucleus", {"p": 0.5, "temperature": 2.0}, Nucleus(p=0.5, temperature=2.0)),
+        ("beam", {"beams": 2, "length_penalty": 0.0}, Beam(beams=2, length_penalty=0.0)),
+    ],
+)
+def test_what_is_said_is_what_is_done(kind: str | None, options: dict[str, float | None], expected: AnyDecoding | None) -> None:
+    assert decoding_of(kind, options) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("greedy", {"temperature": 0.5}, "--decoding greedy has no --temperature: that is an option of --decoding ancestral and"),
+        (None, {"beams": 3}, "--decoding ancestral, the default, has no --beams: that is an option of --decoding beam"),
+        ("beam", {"k": 3}, "--decoding beam has no --k: that is an option of --decoding top-k"),
+        ("ancestral", {"temperature": 0.0}, "--temperature 0.0: input should be greater than 0; --decoding greedy"),
+        ("beam", {"length_penalty": -1.0}, "--length-penalty -1.0: input should be greater than or equal to 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(kind: str | None, options: dict[str, float | None], message: str) -> None:
+    with pytest.raises(DecodingFault) as caught:
+        decoding_of(kind, options)
+    assert message in str(caught.value)
+
+
+def test_the_options_reach_the_decoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen = SimpleNamespace()
+    monkeypatch.setattr(trial_view, "generate_samples", lambda *arguments: seen.__setattr__("arguments", arguments) or "")
+    monkeypatch.setattr("orchestration.cli._where", lambda *_: None)
+    flags = ["--decoding", "beam", "--beams", "3", "--length-penalty", "0.5"]
+    done = CliRunner().invoke(app, ["generate", "x/1", "-n", "4", *flags, "--home", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert seen.arguments[:3] == ("x/1", 4, Beam(beams=3, length_penalty=0.5))
+    assert CliRunner().invoke(app, ["generate", "x/1", "--decoding", "nuclear"]).exit_code == 2
+
+
+def test_a_text_model_decodes_as_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from orchestration.output import OutputFault
+    from vae_core.checkpoint import save_model
+    from vae_core.config import TrialConfig
+    from vae_core.model import build_model
+    from vae_core.seeding import make_generator
+
+    (tmp_path / "train.txt").write_text("a cab\nbad cabbage\n" * 10)
+    plain = {
+        "data": {"kind": "text_file", "train": str(tmp_path / "train.txt"), "tokens": "character", "max_length": 12},
+        "model": {
+            "encoder": {"kind": "lstm", "embedding": 4, "hidden": 4},
+            "decoder": {"kind": "lstm", "hidden": 4},
+            "latent": {"kind": "gaussian", "size": 2},
+        },
+        "objective": {"kind": "elbo"},
+        "training": {"epochs": 1, "batch_size": 4},
+    }
+    config = TrialConfig.from_dict(plain)
+    data = config.data.load()
+    save_model(build_model(config, data, make_generator(0, "init")), config, data, tmp_path / "checkpoint")
+    monkeypatch.setattr(trial_view, "find_trial", lambda run, tracking_uri: run)
+    monkeypatch.setattr(trial_view, "trial_artifacts", lambda *_, **__: nullcontext(tmp_path / "checkpoint"))
+    where: Any = SimpleNamespace(tracking_uri="")
+
+    def lines(decoding: AnyDecoding | None) -> list[str]:
+        return trial_view.generate_samples("x/1", 30, decoding, 0, None, where).split("\n")
+
+    assert lines(None) == lines(Ancestral()) != lines(Greedy())
+    assert lines(TopK(k=1)) == lines(Greedy()) == lines(Beam(beams=1, length_penalty=0.0))
+    assert set("".join(lines(None)).replace("<unk>", "")) <= set("abcdge ")
+    assert max(map(len, lines(None))) <= 12 * len("<unk>")
+    with pytest.raises(OutputFault):
+        trial_view.generate_samples("x/1", 1, None, 0, tmp_path / "none" / "a.txt", where)
