@@ -55,7 +55,7 @@ class Gaussian(Config):
     @model_validator(mode="after")
     def _floor_of_what(self) -> Self:
         if self.variance is not None and self.min_log_variance != -7.0:
-            raise ValueError(f"min_log_variance: {self.min_log_variance} is for a learned variance, not variance: {self.variance}")
+            raise ValueError(f"min_log_variance: {self.min_log_variance} is for a learned variance; variance: {self.variance}")
         return self
 
 

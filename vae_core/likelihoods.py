@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn.functional import softplus
 
 from vae_core.config import Bernoulli, ContinuousBernoulli, Gaussian
@@ -30,10 +30,6 @@ class ImageLikelihood(ABC):
     def mean(self, parameters: Tensor) -> Tensor:
         """E x, for pictures: (B, k P) -> (B, P)."""
 
-    @abstractmethod
-    def sample(self, parameters: Tensor, generator: Generator) -> Tensor:
-        """One draw of x: (B, k P) -> (B, P)."""
-
 
 class BernoulliPixels(ImageLikelihood):
     """A pixel x in {0, 1} with logit l: -log p = softplus(l) - x l."""
@@ -45,9 +41,6 @@ class BernoulliPixels(ImageLikelihood):
 
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters.sigmoid()
-
-    def sample(self, parameters: Tensor, generator: Generator) -> Tensor:
-        return torch.bernoulli(parameters.sigmoid(), generator=generator)
 
 
 class GaussianPixels(ImageLikelihood):
@@ -69,11 +62,6 @@ class GaussianPixels(ImageLikelihood):
     def mean(self, parameters: Tensor) -> Tensor:
         return self._split(parameters)[0]
 
-    def sample(self, parameters: Tensor, generator: Generator) -> Tensor:
-        mean, log_variance = self._split(parameters)
-        noise = torch.randn(mean.shape, dtype=mean.dtype, generator=generator, device=generator.device)
-        return mean + torch.exp(0.5 * log_variance) * noise
-
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         mean, raw = parameters.chunk(2, dim=-1)
         return mean, self.min_log_variance + softplus(raw - self.min_log_variance)
@@ -93,10 +81,6 @@ class FixedGaussianPixels(ImageLikelihood):
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters
 
-    def sample(self, parameters: Tensor, generator: Generator) -> Tensor:
-        noise = torch.randn(parameters.shape, dtype=parameters.dtype, generator=generator, device=generator.device)
-        return parameters + math.sqrt(self.variance) * noise
-
 
 class ContinuousBernoulliPixels(ImageLikelihood):
     """A pixel x in [0, 1] with density l e^(l x) / (e^l - 1), l the logit (Loaiza-Ganem & Cunningham 2019, eqs. 5-7).
@@ -113,13 +97,6 @@ class ContinuousBernoulliPixels(ImageLikelihood):
 
     def mean(self, parameters: Tensor) -> Tensor:
         return 0.5 + 0.5 * _langevin(0.5 * parameters)
-
-    def sample(self, parameters: Tensor, generator: Generator) -> Tensor:
-        """The inverse of the distribution function, for -|l| and mirrored where l > 0."""
-        size = parameters.abs().clamp(min=1e-6)  # smaller ones are uniform to the last digit of float32
-        drawn = torch.rand(parameters.shape, dtype=parameters.dtype, generator=generator, device=generator.device)
-        x = -torch.log1p(drawn * torch.expm1(-size)) / size
-        return torch.where(parameters > 0, 1.0 - x, x)
 
 
 _SERIES = 0.25

@@ -32,7 +32,7 @@ def csv_column(field: str, name: str, column: str, separator: str, encoding: str
         for row in reader:
             if header is None and row:
                 header = row
-                place = _place_of(field, name, column, header, f"; data.separator is {separator!r}")
+                place = _place_of(field, name, column, header, f"; data.separator is {separator!r}" if len(header) == 1 else "")
             elif row and header is not None:
                 if len(row) != len(header):
                     raise DataError(

@@ -10,7 +10,6 @@ import torch
 from torch import Generator, Tensor, nn
 
 from vae_core.networks.initialisation import AnyInitialisation, DefaultInitialisation, OrthogonalInitialisation
-from vae_core.softmax.head import SoftmaxHead
 
 Cell = Literal["lstm", "gru"]
 Layer = nn.Linear | nn.LSTM | nn.GRU | nn.Conv2d | nn.ConvTranspose2d
@@ -48,7 +47,7 @@ def doubling(inputs: int, outputs: int, kernel: int, generator: Generator) -> nn
 def initialise(model: nn.Module, config: AnyInitialisation, generator: Generator) -> None:
     """Draws the weights of every layer anew as the config says, and puts its biases to 0; ``default`` leaves all as built.
 
-    Word vectors, what is in a softmax, and normalisers are left as they are.
+    Word vectors, normalisers and the weights of a softmax are no such layers: they stay as they are.
     """
     if isinstance(config, DefaultInitialisation):
         return
@@ -71,7 +70,7 @@ def _layers(module: nn.Module) -> Iterator[Layer]:
     for child in module.children():
         if isinstance(child, Layer):
             yield child
-        elif not isinstance(child, SoftmaxHead):  # where a head starts from is part of its definition
+        else:
             yield from _layers(child)
 
 

@@ -91,8 +91,8 @@ class CapacityPenalty(Penalty):
 class PidPenalty(Penalty):
     """The weight of ControlVAE (Shao et al. 2020, alg. 1); the state is the integral term, -K_i sum_s e(s).
 
-    Against wind-up the integral stands still at a step where it would push a weight that is out of its range further out. The
-    paper's stands still after any step that was out of range, from where it may never come back.
+    Against wind-up the integral stands still at a step that would push a weight out of its range further out. The error's sign
+    belongs to that rule: an integral that stood still after any weight out of range might never come back.
     """
 
     def __init__(self, config: Pid) -> None:

@@ -117,12 +117,15 @@ def test_a_file_that_is_missing_blank_or_something_else(name: str, tmp_path: Pat
         ('id,text\n1,a\n2,"b\n3,c\n', "the row from line 3 on: unexpected end of data; is a quote left open there?"),
         ('id,text\n1,"a"b\n', "the row from line 2 on: ',' expected after '\"'"),
         ("text,text\na,b\n", "has 2 columns named 'text'"),
-        ("id\ttext\n1\ta\n", r"has no column 'text'; it has 'id\ttext'; did you mean"),
+        (
+            "id\ttext\n1\ta\n",
+            r"has no column 'text'; it has 'id\ttext'; did you mean 'id\ttext'?: say data.column; data.separator is ','",
+        ),
     ],
 )
 def test_broken_csv(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(content)
-    assert message.replace(r"\t", "\\t") in fault(Csv(train=str(tmp_path / "a.csv")))
+    assert message in fault(Csv(train=str(tmp_path / "a.csv")))
 
 
 def test_csv_of_other_separators_encodings_and_line_ends(tmp_path: Path) -> None:
@@ -141,7 +144,7 @@ def test_csv_of_other_separators_encodings_and_line_ends(tmp_path: Path) -> None
         ('{"text": "a"', "this is no JSON: Expecting ',' delimiter"),
         ("[" * 100_000, "this is no JSON"),
         ('["a"]', "this is a JSON list, not an object"),
-        ('{"txt": "a"}', "the object has no key 'text'; it has 'txt'; did you mean 'text'?".replace("mean 'text'", "mean 'txt'")),
+        ('{"txt": "a"}', "the object has no key 'text'; it has 'txt'; did you mean 'txt'?"),
         ('{"text": 5}', "'text' is a JSON number, not text"),
         ('{"text": ["a"]}', "'text' is a JSON list, not text"),
         ('{"text": "\\ud800"}', "half of a surrogate pair"),

@@ -173,6 +173,20 @@ def test_each_dropout_acts_in_training_only_and_draws_from_its_generator(
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("other", ["mix", "narrow"])
+def test_what_each_sub_layer_adds_is_dropped(other: str):
+    """With the other sub-layer silent, each entry is added twofold or not at all."""
+    block = Block(TransformerDecoder(width=W, heads=HEADS, feed_forward=12, dropout=0.5), generator()).double()
+    for part in ("weight", "bias"):
+        nn.init.zeros_(block.get_parameter(f"{other}.{part}"))
+    x = normal(B, T, W)
+    added = block(x, None, None, None)[0] - x
+    dropped = block(x, None, None, generator())[0] - x
+    gone = dropped == 0.0
+    assert 0.3 < gone.double().mean().item() < 0.7
+    torch.testing.assert_close(dropped[~gone], 2.0 * added[~gone], rtol=1e-10, atol=1e-12)
+
+
 def test_dropout_keeps_the_decoder_causal(text_config: MakeConfig, sentences: TextData, batch: TextBatch):
     """With the same masks, a changed last word changes only its own prediction's score."""
     rates = {"dropout": 0.3, "attention_dropout": 0.3}
