@@ -30,7 +30,7 @@ class TrialRecord:
 
 
 def find_trial(run: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> TrialRecord:
-    """Finds a trial by ``SWEEP/NUMBER``, by ``SWEEP`` (the first in its leaderboard), or by MLflow's run id.
+    """Finds a trial by ``SWEEP/NUMBER``, by ``SWEEP`` (the first in its leaderboard; where none is complete, the best collapsed one), or by MLflow's run id.
 
     Raises:
         UnknownRun, UnknownSweep: nothing is so called; with the nearest name.
@@ -69,6 +69,8 @@ def _best_or_id(run: str, home: str | Path | None, tracking_uri: str | None) -> 
         raise UnknownRun(f"no trial's run has the id {run!r}, and there is {unknown}") from None
     trials = load_trials(run, home=home, tracking_uri=tracking_uri)
     best = ranked(trials, sweep).query("rank == 1")
+    if best.empty:  # a collapsed trial never wins, but it is scored, and worth a look
+        best = ranked(trials.replace({"state": {"COLLAPSED": "COMPLETE"}}), sweep).query("rank == 1")
     if best.empty:
         one = f"; name one by its number: {run}/{trials['trial'].iloc[0]}" if len(trials) else ", for it has none at all"
         raise UnknownRun(f"the sweep {run!r} has no complete trial with {selected_metric(sweep['metric'])} yet{one}")

@@ -117,3 +117,11 @@ def test_a_trial_without_the_artifact(path: str, softmax: Writer) -> None:
         trial_artifacts(record, path, home=softmax.home),
     ):
         pytest.fail("entered without the artifact")
+
+
+def test_where_all_collapsed_the_best_of_them_is_shown(writer: Writer) -> None:
+    parent = writer.sweep("s", ["a"])
+    for number, value in enumerate([3.0, 1.0, 2.0]):
+        writer.trial(parent, number, {"a": "1"}, final={"best/val/neg_elbo": value}, state="COLLAPSED")
+    writer.trial(parent, 3, {"a": "1"}, state="PRUNED")
+    assert find_trial("s", home=writer.home).number == 1

@@ -20,7 +20,9 @@ class Heard:
     def __init__(self) -> None:
         self.ended: list[tuple[int, str]] = []
 
-    def trial_started(self, number: int, params: Mapping[str, Any], fingerprint: str, seed: int | None, tags: Mapping[str, str]) -> None:
+    def trial_started(
+        self, number: int, params: Mapping[str, Any], fingerprint: str, seed: int | None, tags: Mapping[str, str]
+    ) -> None:
         pass
 
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
