@@ -6,18 +6,14 @@ Heavy imports stand inside the commands, so that ``--help`` and ``validate`` ans
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from dashboards.home import Home
-    from orchestration.launch import SweepResult
+from orchestration.terminal import conclude, interruptible, locate, report_of
 
 app = typer.Typer(
     name="vae-sweeps",
@@ -126,9 +122,9 @@ def run(
 
     spec = load_sweep(sweep, set_ or [], name=name, data_files=True)
     typer.echo(f"{spec.name}: {spec.question}\n{summarise(spec)}")
-    with _interruptible(spec.name):
+    with interruptible(spec.name):
         result = run_sweep(spec, home=home, debug=debug, console=Console())
-    _conclude(result)
+    conclude(result)
 
 
 @app.command()
@@ -142,9 +138,9 @@ def resume(
 
     from orchestration.launch import resume_sweep
 
-    with _interruptible(name):
+    with interruptible(name):
         result = resume_sweep(name, home=home, debug=debug, console=Console())
-    _conclude(result)
+    conclude(result)
 
 
 @app.command("list")
@@ -157,7 +153,7 @@ def list_sweeps(home: HomeOption = None) -> None:
     from dashboards.status import sweeps_table
     from orchestration.tracking.sweep_record import tracking_uris
 
-    where = _where(None, home)
+    where = locate(None, home)
     frames, absent = [], None
     for uri in tracking_uris(where):
         try:
@@ -178,7 +174,7 @@ def status(
     from dashboards.status import status_lines
     from orchestration.launch import holder
 
-    where = _where(name, home)
+    where = locate(name, home)
     for line in status_lines(name, home=where.root, tracking_uri=where.tracking_uri):
         typer.echo(line)
     driver = holder(name, where)
@@ -201,7 +197,7 @@ def report(
 
     if output is None and format is Format.parquet:
         raise UsageFault("parquet is binary: name a file with --output FILE")
-    content = _report(name, format.value, sort, top, _where(name, home))
+    content = report_of(name, format.value, sort, top, locate(name, home))
     if output is not None:
         write_output(output, content)
         typer.echo(f"wrote {output}")
@@ -215,7 +211,7 @@ def show(run: RunArgument, home: HomeOption = None) -> None:
     """Show one trial: configuration, scores, samples."""
     from orchestration.trial_view import trial_text
 
-    typer.echo(trial_text(run, _where(run.partition("/")[0], home)))
+    typer.echo(trial_text(run, locate(run.partition("/")[0], home)))
 
 
 @app.command()
@@ -246,7 +242,7 @@ def generate(
 
     options = {"temperature": temperature, "k": k, "p": p, "beams": beams, "length_penalty": length_penalty}
     chosen = decoding_of(decoding.value if decoding else None, options)
-    typer.echo(generate_samples(run, number, chosen, seed, output, _where(run.partition("/")[0], home)))
+    typer.echo(generate_samples(run, number, chosen, seed, output, locate(run.partition("/")[0], home)))
 
 
 @app.command()
@@ -258,7 +254,7 @@ def ui(
     """Serve the MLflow UI of the home, with links to each sweep's trials."""
     from orchestration.ui import serve
 
-    _where(None, home)
+    locate(None, home)
     serve(home, host, port)
 
 
@@ -273,73 +269,6 @@ def doctor(home: HomeOption = None) -> None:
     Console().print(findings_table(findings))
     if any(finding.level == "fail" for finding in findings):
         raise typer.Exit(1)
-
-
-def _where(sweep: str | None, home: Path | None) -> Home:
-    """The home, with the place of the sweep's record; sends first what earlier commands could not."""
-    from dashboards.home import resolve_home
-    from orchestration.tracking.sweep_record import send_waiting, tracking_uri_of
-
-    where = resolve_home(home)
-    for trouble in send_waiting(where):
-        typer.echo(trouble, err=True)
-    return resolve_home(where.root, tracking_uri_of(sweep, where)) if sweep else where
-
-
-def _report(name: str, format: str, sort: str | None, top: int | None, where: Home) -> str | bytes:
-    from rich.console import Console
-
-    from dashboards.status import report_sweep
-
-    terminal = Console()
-    return report_sweep(
-        name,
-        format=format,
-        sort=sort,
-        top=top,
-        home=where.root,
-        tracking_uri=where.tracking_uri,
-        width=terminal.width if terminal.is_terminal else None,
-        color=terminal.is_terminal,
-    )
-
-
-@contextlib.contextmanager
-def _interruptible(name: str) -> Iterator[None]:
-    """A Ctrl-C that came before the sweep could take it, or a second one, ends here with a word."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; if it had begun, go on with: vae-sweeps resume {name}", err=True)
-        raise typer.Exit(130) from None
-
-
-def _conclude(result: SweepResult) -> None:
-    """The end of a run: the table, where to look next, and the exit code."""
-    from dashboards.home import without_password
-
-    home = f" --home {result.home.root}"
-    if result.unsent.refused:
-        where = result.home.sweep_dir(result.name)
-        typer.echo(
-            f"{result.unsent.refused} records were refused by MLflow for good; they lie in {where} with the reasons", err=True
-        )
-    if result.unsent.waiting:
-        typer.echo(
-            f"{result.unsent.waiting} records wait in {result.home.root} for"
-            f" {without_password(result.home.tracking_uri)} ({result.unsent.trouble}); the next command sends them",
-            err=True,
-        )
-    else:
-        typer.echo(_report(result.name, "table", None, None, result.home))
-    if result.state == "INTERRUPTED":
-        typer.echo(f"interrupted; its state is saved. Go on with: vae-sweeps resume {result.name}{home}", err=True)
-        raise typer.Exit(130)
-    if result.state == "FAILED":
-        reasons = {view.reason for view in result.trials if view.state == "FAILED"}
-        typer.echo(f"the sweep failed ({result.ended_by}); causes: {'; '.join(sorted(reasons))}", err=True)
-        raise typer.Exit(1)
-    typer.echo(f"look at it with: vae-sweeps ui{home}   show a trial: vae-sweeps show {result.name}{home}")
 
 
 def _user_mistakes() -> tuple[type[Exception], ...]:

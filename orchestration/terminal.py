@@ -1,0 +1,81 @@
+"""What the commands share: where a sweep's record is, and how a run ends on the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from dashboards.home import Home
+    from orchestration.launch import SweepResult
+
+
+def locate(sweep: str | None, home: Path | None) -> Home:
+    """The home, with the place of the sweep's record; sends first what earlier commands could not."""
+    from dashboards.home import resolve_home
+    from orchestration.tracking.sweep_record import send_waiting, tracking_uri_of
+
+    where = resolve_home(home)
+    for trouble in send_waiting(where):
+        typer.echo(trouble, err=True)
+    return resolve_home(where.root, tracking_uri_of(sweep, where)) if sweep else where
+
+
+def report_of(name: str, format: str, sort: str | None, top: int | None, where: Home) -> str | bytes:
+    from rich.console import Console
+
+    from dashboards.status import report_sweep
+
+    terminal = Console()
+    return report_sweep(
+        name,
+        format=format,
+        sort=sort,
+        top=top,
+        home=where.root,
+        tracking_uri=where.tracking_uri,
+        width=terminal.width if terminal.is_terminal else None,
+        color=terminal.is_terminal,
+    )
+
+
+@contextlib.contextmanager
+def interruptible(name: str) -> Iterator[None]:
+    """A Ctrl-C that came before the sweep could take it, or a second one, ends here with a word."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; if it had begun, go on with: vae-sweeps resume {name}", err=True)
+        raise typer.Exit(130) from None
+
+
+def conclude(result: SweepResult) -> None:
+    """The end of a run: the table, where to look next, and the exit code."""
+    from dashboards.home import without_password
+
+    home = f" --home {result.home.root}"
+    if result.unsent.refused:
+        where = result.home.sweep_dir(result.name)
+        typer.echo(
+            f"{result.unsent.refused} records were refused by MLflow for good; they lie in {where} with the reasons", err=True
+        )
+    if result.unsent.waiting:
+        typer.echo(
+            f"{result.unsent.waiting} records wait in {result.home.root} for"
+            f" {without_password(result.home.tracking_uri)} ({result.unsent.trouble}); the next command sends them",
+            err=True,
+        )
+    else:
+        typer.echo(report_of(result.name, "table", None, None, result.home))
+    if result.state == "INTERRUPTED":
+        typer.echo(f"interrupted; its state is saved. Go on with: vae-sweeps resume {result.name}{home}", err=True)
+        raise typer.Exit(130)
+    if result.state == "FAILED":
+        reasons = {view.reason for view in result.trials if view.state == "FAILED"}
+        typer.echo(f"the sweep failed ({result.ended_by}); causes: {'; '.join(sorted(reasons))}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"look at it with: vae-sweeps ui{home}   show a trial: vae-sweeps show {result.name}{home}")
