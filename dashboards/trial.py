@@ -30,7 +30,9 @@ class TrialRecord:
 
 
 def find_trial(run: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> TrialRecord:
-    """Finds a trial by ``SWEEP/NUMBER``, by ``SWEEP`` (the first in its leaderboard; where none is complete, the best collapsed one), or by MLflow's run id.
+    """Finds a trial by ``SWEEP/NUMBER``, by ``SWEEP``, or by MLflow's run id.
+
+    A sweep stands for the first trial of its leaderboard; where none is complete, for the best collapsed one.
 
     Raises:
         UnknownRun, UnknownSweep: nothing is so called; with the nearest name.
