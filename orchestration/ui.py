@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -136,9 +137,22 @@ class Server:
             if self._process.poll() is not None:
                 raise UiError(f"the MLflow server did not start:\n{self.last_words()}")
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}health", timeout=2):
-                return
+                if self._listens():  # and not another that has taken the port meanwhile
+                    return
             time.sleep(0.1)
         raise UiError(f"the MLflow server does not answer after {timeout:.0f} s:\n{self.last_words()}")
+
+    def _listens(self) -> bool:
+        """Whether a process of this server's own has the port."""
+        import psutil
+
+        port = urllib.parse.urlsplit(self.url).port
+        with contextlib.suppress(psutil.NoSuchProcess):
+            leader = psutil.Process(self._process.pid)
+            for process in (leader, *leader.children(recursive=True)):
+                if any(at.status == psutil.CONN_LISTEN and at.laddr.port == port for at in process.net_connections()):
+                    return True
+        return False
 
     def wait(self) -> None:
         """Returns when the server has ended."""

@@ -54,7 +54,7 @@ def test_what_makes_no_sense_is_refused(kind: str | None, options: dict[str, flo
 def test_the_options_reach_the_decoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen = SimpleNamespace()
     monkeypatch.setattr(trial_view, "generate_samples", lambda *arguments: seen.__setattr__("arguments", arguments) or "")
-    monkeypatch.setattr("orchestration.cli._where", lambda *_: None)
+    monkeypatch.setattr("orchestration.cli.locate", lambda *_: None)
     flags = ["--decoding", "beam", "--beams", "3", "--length-penalty", "0.5"]
     done = CliRunner().invoke(app, ["generate", "x/1", "-n", "4", *flags, "--home", str(tmp_path)])
     assert done.exit_code == 0, done.output

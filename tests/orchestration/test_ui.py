@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,19 @@ def test_it_ends_without_leaving_a_process(recorded: Home, ending: signal.Signal
     assert ui.wait(25) == 0
     ui.stdout.close()
     assert group_members(server.pid) == []
+
+
+@pytest.mark.slow
+def test_the_answer_of_another_server_is_not_taken_for_its_own(tmp_path: Path, recorded: Home) -> None:
+    """Two that are started at once find the same port free: only one gets it."""
+    (tmp_path / "mlflow.db").write_text("this is no database, and long enough to be taken for a broken one" * 50)
+    with running_server(recorded) as server:
+        port = urllib.parse.urlsplit(server.url).port
+        assert port is not None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("orchestration.ui.free_port", lambda host, port: port)
+            with pytest.raises(UiError, match="did not start"), running_server(resolve_home(tmp_path), port=port):
+                pytest.fail("it started")
 
 
 @pytest.mark.slow
