@@ -28,7 +28,13 @@ HomeOption = Annotated[
     Path | None,
     typer.Option("--home", metavar="DIR", help="Where sweeps are kept. Default: $VAE_SWEEPS_HOME, else ./vae-sweeps-home."),
 ]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="SWEEP/NUMBER, SWEEP for its best trial, or an MLflow run id.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="SWEEP/NUMBER, SWEEP for its best trial (where none is complete, the best collapsed one), or an MLflow run id.",
+    ),
+]
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
 
 

@@ -211,8 +211,8 @@ def _require_new_name(name: str, text: str, where: Home) -> None:
             f"or run it again under another name with --name"
         )
     raise LaunchError(
-        f"the name {name!r} is used in {where.root} by a different sweep file: give this one another with --name, "
-        f"or go on with the other by `vae-sweeps resume {name}`"
+        f"the name {name!r} is used in {where.root} by a different sweep file, or by this one with other settings:"
+        f" give it another with --name, or go on with the other by `vae-sweeps resume {name}`"
     )
 
 
