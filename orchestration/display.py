@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.driver import Driver, TrialView
+from orchestration.tracking.note import clock
 
 _COLOURS = {"RUNNING": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "COLLAPSED": "magenta", "FAILED": "red", "STOPPED": "red"}
 _ROWS = 8
@@ -82,8 +83,8 @@ class Display(AbstractContextManager["Display"]):
     def _time_left(self, done: float, total: float) -> str:
         elapsed = time.time() - self._started_s
         if done < 0.5:
-            return f"{_clock(elapsed)} so far"
-        return f"{_clock(elapsed)} so far, about {_clock(elapsed * (total - done) / done)} left"
+            return f"{clock(elapsed)} so far"
+        return f"{clock(elapsed)} so far, about {clock(elapsed * (total - done) / done)} left"
 
     def _table(self, trials: list[TrialView]) -> RenderableType:
         metric = self._driver.spec.metric.name
@@ -122,9 +123,3 @@ def describe(assignment: dict[str, Any]) -> str:
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
         parts.append(f"{parent}={shown}" if leaf == "kind" else f"{leaf}={shown}")
     return " ".join(parts)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

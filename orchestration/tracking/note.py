@@ -127,7 +127,7 @@ def _leaderboard(rows: Sequence[NoteRow], column: str, goal: str, top: int) -> l
     for rank, (value, row) in enumerate(shown, start=1):
         cells = [escape(_shown(row.parameters[name])) if name in row.parameters else "–" for name in names]
         link = f"[{row.trial:03d}]({{{{trial:{row.trial}}}}})"
-        lines.append(_spaced([str(rank), link, f"{value:.6g}", *cells, str(row.epochs), _time(row.duration_s)]))
+        lines.append(_spaced([str(rank), link, f"{value:.6g}", *cells, str(row.epochs), clock(row.duration_s)]))
     return lines
 
 
@@ -158,7 +158,8 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _time(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A length of time as 1:05 or 2:03:09."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
