@@ -8,18 +8,12 @@ from pydantic import Field, model_validator
 
 from vae_core.configurable import Config, Count, Positive
 from vae_core.data.config import AnyData
+from vae_core.latent.config import AnyLatent, AnyPrior, GaussianLatent, StandardPrior
 from vae_core.networks.config import AnyDecoder, AnyEncoder, TextDecoderConfig, TextEncoderConfig
 from vae_core.networks.initialisation import AnyInitialisation, DefaultInitialisation
 from vae_core.objectives.config import AnyObjective, Elbo, ImportanceWeighted
 from vae_core.schedules import Constant
 from vae_core.softmax.config import AdaptiveSoftmax, AnySoftmax, FullSoftmax, NegativeSampling, NoiseContrastive
-
-
-class GaussianLatent(Config):
-    """Diagonal Gaussian posterior, standard normal prior (Kingma & Welling 2014)."""
-
-    kind: Literal["gaussian"] = "gaussian"
-    size: Count = 32
 
 
 class Categorical(Config):
@@ -67,7 +61,10 @@ class ModelConfig(Config):
 
     encoder: AnyEncoder
     decoder: AnyDecoder
-    latent: GaussianLatent = GaussianLatent()
+    latent: AnyLatent = GaussianLatent()
+    """What is inferred of an example."""
+    prior: AnyPrior = StandardPrior()
+    """What is taken to hold of it before it is seen."""
     softmax: AnySoftmax = FullSoftmax()
     """The likelihood layer of a text model."""
     likelihood: AnyLikelihood | None = None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from vae_core.latent import DiagonalGaussian
+from vae_core.latent.interface import Posterior
 
 ACTIVE = 0.01
 """Var_x(E_q z) above which a dimension is in use (Burda et al. 2016)."""
@@ -29,51 +29,37 @@ def active_units(means: Tensor) -> int:
     return int((deviation.square().mean(0) > ACTIVE).sum())
 
 
-def mutual_information(posterior: DiagonalGaussian, z: Tensor, max_bytes: int = 2**26) -> float:
+def mutual_information(posterior: Posterior, z: Tensor, max_bytes: int = 2**26) -> float:
     """I(x; z) under q in nats, at most log N: mean_i [log q(z_i|x_i) - log 1/N sum_j q(z_i|x_j)] (Hoffman & Johnson 2016).
 
     Biased downwards where the true value is near log N or above: a figure without its N means nothing.
 
     Args:
-        posterior: q(z|x_j), means and log variances (N, Z), in float64.
+        posterior: q(z|x_j) of N examples, in float64.
         z: one sample of each, (N, Z).
         max_bytes: bounds the matrix of log densities that is held at a time.
     """
     count, total = len(z), 0.0
     rows = max(1, max_bytes // (8 * count))
     for start in range(0, count, rows):
-        densities = _pairwise_log_prob(posterior, z[start : start + rows])
+        densities = posterior.pairwise_log_prob(z[start : start + rows])
         information = densities.diagonal(start) - densities.logsumexp(1) + math.log(count)
         total += information.sum().item()
     return total / count
 
 
-def _pairwise_log_prob(posterior: DiagonalGaussian, z: Tensor) -> Tensor:
-    """log q(z_i|x_j), (M, Z) against (N, Z) -> (M, N), as two matrix products.
-
-    The square is multiplied out, about a common centre to keep its digits; float64 has digits to spare for the rest.
-    """
-    centre = posterior.mean.mean(0)
-    z, mean = z - centre, posterior.mean - centre
-    precision = (-posterior.log_variance).exp()
-    constant = (mean.square() * precision + posterior.log_variance).sum(1) + z.shape[1] * math.log(2.0 * math.pi)
-    return -0.5 * (z.square() @ precision.T - 2.0 * (z @ (mean * precision).T) + constant)
-
-
-def importance_weighted_nll(
-    posterior: DiagonalGaussian, log_joint: Callable[[Tensor], Tensor], noise: Iterable[Tensor]
-) -> Tensor:
+def importance_weighted_nll(posterior: Posterior, log_joint: Callable[[Tensor], Tensor], noise: Iterable[Tensor]) -> Tensor:
     """-[logsumexp_k (log p(x, z_k) - log q(z_k|x)) - log K] of each example, (B,) in float64 (Burda et al. 2016, eq. 8).
 
     Args:
         posterior: q(z|x), (B, Z).
         log_joint: log p(x, z) of samples (k, B, Z) -> (k, B).
-        noise: standard normal, as many samples at a time as are to be decoded at once: each (k, B, Z), K together.
+        noise: standard normal, as many samples at a time as are to be decoded at once: each (k, B, E), K together.
     """
-    total, samples = torch.full_like(posterior.mean[:, 0], -math.inf, dtype=torch.float64), 0
+    parts, samples = [], 0
     for part in noise:
         z = posterior.sample(part)
         log_weight = log_joint(z).double() - posterior.log_prob(z).double()
-        total = torch.logaddexp(total, log_weight.logsumexp(0))
+        parts.append(log_weight.logsumexp(0))
         samples += len(part)
-    return math.log(samples) - total
+    return math.log(samples) - torch.stack(parts).logsumexp(0)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vae_core.data.text import TextData
 from vae_core.estimators import active_units, importance_weighted_nll, mutual_information, perplexity
-from vae_core.latent import DiagonalGaussian
+from vae_core.latent.interface import Points, Posterior, divergence
 from vae_core.model import VAE, Data
 from vae_core.seeding import make_generator
 
@@ -52,8 +52,8 @@ def evaluate(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int
             scores["softmax_gap"] = coded.gap.mean().item()
     n = len(coded.nll)
     chosen = torch.arange(min(n, MUTUAL_INFORMATION_EXAMPLES)) * n // min(n, MUTUAL_INFORMATION_EXAMPLES)
-    subset = DiagonalGaussian(coded.posterior.mean[chosen], coded.posterior.log_variance[chosen])
-    scores["active_units"] = float(active_units(coded.posterior.mean))
+    subset = coded.posterior.map(lambda parameter: parameter[chosen])
+    scores["active_units"] = float(active_units(coded.posterior.expectation()))
     scores["mutual_information"] = mutual_information(subset, coded.z[chosen])
     scores["mutual_information_n"] = float(len(chosen))
     return scores
@@ -117,45 +117,49 @@ class _Coded:
     """(n,)"""
     rate: Tensor
     """(n,)"""
-    posterior: DiagonalGaussian
-    """(n, Z)"""
+    posterior: Posterior
+    """Of n examples."""
     z: Tensor
     """(n, Z)"""
 
 
 @torch.no_grad()
 def _encode_split(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int, max_bytes: int) -> _Coded:
-    device = next(model.parameters()).device
-    noise = torch.randn(len(data.splits[split]), model.latent_size, generator=make_generator(seed, "noise"))
+    like = next(model.parameters())
+    device = like.device
+    noise = torch.randn(len(data.splits[split]), model.noise_size, generator=make_generator(seed, "noise"))
     negatives = make_generator(seed, "negatives", device=device)
     binarise = make_generator(seed, "binarise")
     plan = list(_fitting(model, data, split, data.plan(split, batch_size, None), max_bytes))
     columns: list[tuple[Tensor, ...]] = []
+    posteriors: list[Posterior] = []
     for index in plan:
         batch: Any = data.batch(split, index, binarise).to(device)
         posterior = model.encode(batch)
-        z = posterior.sample(noise[torch.from_numpy(index)].to(posterior.mean).unsqueeze(0))
-        nll, gap = model.decoder.nll_and_gap(batch, z, negatives)
-        columns.append((nll[0], gap[0], posterior.kl(), posterior.mean, posterior.log_variance, z[0]))
+        z = posterior.sample(noise[torch.from_numpy(index)].to(like).unsqueeze(0))
+        nll, gap = model.nll_and_gap(batch, z, negatives)
+        rate = divergence(posterior, model.prior_of(batch), Points(z)).sum(-1)
+        columns.append((nll[0], gap[0], rate, z[0]))
+        posteriors.append(posterior)
     place = torch.from_numpy(np.concatenate(plan)).argsort()
-    nll, gap, rate, mean, log_variance, z = (torch.cat(column).cpu().double()[place] for column in zip(*columns, strict=True))
-    return _Coded(nll, gap, rate, DiagonalGaussian(mean, log_variance), z)
+    nll, gap, rate, z = (torch.cat(column).cpu().double()[place] for column in zip(*columns, strict=True))
+    return _Coded(nll, gap, rate, Posterior.cat(posteriors).map(lambda parameter: parameter.cpu().double()[place]), z)
 
 
 @torch.no_grad()
 def _importance_weighted_part(
     model: VAE[Any], data: Data, split: str, index: Index, samples: int, seed: int, max_bytes: int
 ) -> Tensor:
-    device = next(model.parameters()).device
-    batch: Any = data.batch(split, index, make_generator(seed, "binarise", int(index[0]))).to(device)
+    like = next(model.parameters())
+    batch: Any = data.batch(split, index, make_generator(seed, "binarise", int(index[0]))).to(like.device)
     posterior = model.encode(batch)
     chunk = max(1, max_bytes // (batch.size * model.decoder.bytes_per_sample(batch)))
-    noise = (part.to(posterior.mean) for part in _noise(index, samples, model.latent_size, seed, chunk))
+    noise = (part.to(like) for part in _noise(index, samples, model.noise_size, seed, chunk))
     return importance_weighted_nll(posterior, partial(model.log_joint, batch), noise).cpu()
 
 
 def _noise(index: Index, samples: int, size: int, seed: int, chunk: int) -> Iterator[Tensor]:
-    """``samples`` (K) standard normal draws for each of B examples, at most ``chunk`` at a time: (k, B, Z).
+    """``samples`` (K) standard normal draws for each of B examples, at most ``chunk`` at a time: (k, B, E).
 
     Each example has its own generator: neither batches nor chunks nor K change its noise, but for how much there is of it.
     """

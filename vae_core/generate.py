@@ -19,6 +19,7 @@ from vae_core.data.config import TextConfig
 from vae_core.data.images import ImageData
 from vae_core.data.text import TextData
 from vae_core.decoding import Ancestral, AnyDecoding, Greedy, State, WordModel
+from vae_core.latent.interface import PriorDensity
 from vae_core.model import VAE, Data
 from vae_core.networks.image import ImageDecoder
 from vae_core.networks.sentence import SentenceDecoder
@@ -37,10 +38,12 @@ _ROWS = 2048
 """Sentences, or beams of them, that are decoded at once."""
 
 
+@torch.no_grad()
 def prior_codes(model: VAE[Any], count: int, seed: int) -> Tensor:
-    """Codes from the prior N(0, I), (count, Z); the same on every device."""
+    """Codes from the prior, (count, Z); the same on every device."""
     device = next(model.parameters()).device
-    return torch.randn(count, model.latent_size, generator=make_generator(seed, "prior")).to(device)
+    density: PriorDensity = model.prior()
+    return density.sample(count, make_generator(seed, "prior")).to(device)
 
 
 @torch.no_grad()
@@ -48,7 +51,7 @@ def posterior_means(model: VAE[Any], data: Data, split: str, index: npt.NDArray[
     """The mean of each example's posterior, (B, Z)."""
     device = next(model.parameters()).device
     batch: Any = data.batch(split, index, make_generator(0, "binarise")).to(device)
-    return model.encode(batch).mean
+    return model.encode(batch).expectation()
 
 
 def interpolate(first: Tensor, last: Tensor, steps: int) -> Tensor:

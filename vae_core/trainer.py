@@ -16,7 +16,8 @@ from torch.nn.utils import clip_grad_norm_
 from vae_core.config import TrialConfig
 from vae_core.evaluate import evaluate, importance_weighted
 from vae_core.model import Data, build_model
-from vae_core.objectives.interface import Moment, Terms
+from vae_core.moment import Moment
+from vae_core.objectives.interface import ObjectiveSizes, Terms
 from vae_core.optimizers import build_optimizer
 from vae_core.seeding import Streams, derive_seed, make_generator
 
@@ -85,8 +86,8 @@ class Trainer:
         self.total_steps = config.training.epochs * self.steps_per_epoch
         self._data = data
         self._streams = Streams.create(config.seed, self.device)
-        self._objective = config.objective.build()
-        self._objective_state = self._objective.initial(self.device)
+        self._objective = config.objective.build(ObjectiveSizes(len(data.splits["train"]), self.model.latent_size))
+        self._objective_state = self._objective.initial(make_generator(config.seed, "objective"), self.device)
         self._optimizer = build_optimizer(config.optimizer, self.model.parameters())
         self._best_weights: dict[str, Tensor] = {}
         self.annealing_end = self._objective.annealing_end(self.total_steps)
@@ -173,20 +174,20 @@ class Trainer:
         assert len(plan) == self.steps_per_epoch, "schedules count on it"
         first = self.step
         sizes, tokens = torch.zeros(len(plan), dtype=torch.float64), 0
-        terms = torch.zeros(len(plan), 3, dtype=torch.float64, device=self.device)
+        rows: list[Tensor] = []
         for place, index in enumerate(plan):
             batch: Any = self._data.batch("train", index, self._streams.binarise).to(self.device)
             found = self._step(batch)
-            terms[place] = torch.stack((found.loss, found.distortion, found.rate)).detach()
+            rows.append(torch.stack((found.loss, found.distortion, found.rate, *found.extra.values())).detach().double())
             sizes[place] = batch.size
             tokens += getattr(batch, "tokens", 0)
             if (place + 1) % _CHECK_EVERY == 0 or place + 1 == len(plan):
-                finite = terms[: place + 1, 0].isfinite()
-                if not finite.all():
-                    bad = int((~finite).nonzero()[0, 0])
-                    self._fail(terms[bad, 0].item(), f"loss at step {first + bad + 1}")
+                losses = torch.stack(rows)[:, 0]
+                if not losses.isfinite().all():
+                    bad = int((~losses.isfinite()).nonzero()[0, 0])
+                    self._fail(losses[bad].item(), f"loss at step {first + bad + 1}")
                     return None
-        loss, distortion, rate = (terms.cpu() * (sizes / sizes.sum()).unsqueeze(1)).sum(0).tolist()
+        loss, distortion, rate, *extra = (torch.stack(rows).cpu() * (sizes / sizes.sum()).unsqueeze(1)).sum(0).tolist()
         seconds = time.perf_counter() - started_s
         metrics = {
             "train/loss": loss,
@@ -197,6 +198,7 @@ class Trainer:
             "train/step": float(self.step),
             "train/examples_per_s": sizes.sum().item() / seconds,
         }
+        metrics |= {f"train/{name}": value for name, value in zip(found.extra, extra, strict=True)}
         if tokens:
             metrics["train/tokens_per_s"] = tokens / seconds
         return metrics

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
 
 from vae_core.estimators import active_units, importance_weighted_nll, mutual_information, perplexity
-from vae_core.latent import DiagonalGaussian, standard_normal_log_prob
+from vae_core.latent.gaussian import DiagonalGaussian, standard_normal_log_prob
 
 SIZE, PIXELS, EXAMPLES, NOISE_STD = 3, 6, 40, 0.7
 

@@ -14,11 +14,13 @@ from tests.vae_core.conftest import MakeConfig
 from vae_core.data.batching import ImageBatch
 from vae_core.data.images import ImageData
 from vae_core.data.text import TextData
-from vae_core.latent import GaussianPosterior, standard_normal_log_prob
+from vae_core.latent.gaussian import GaussianPosterior, standard_normal_log_prob
+from vae_core.latent.standard import Reference
 from vae_core.model import VAE
+from vae_core.moment import Moment
 from vae_core.networks.interface import Decoder, Encoder
 from vae_core.objectives.config import ImportanceWeighted
-from vae_core.objectives.interface import Moment, Terms
+from vae_core.objectives.interface import ObjectiveSizes, Terms
 from vae_core.seeding import Streams
 from vae_core.trainer import Trainer
 
@@ -45,7 +47,7 @@ class LinearGaussianDecoder(Decoder[ImageBatch]):
     def nll(self, batch: ImageBatch, z: Tensor) -> Tensor:
         return -Normal(z @ self.weight.T + self.offset, NOISE_STD).log_prob(batch.pixels).sum(-1)
 
-    def training_nll(self, batch: ImageBatch, z: Tensor, streams: Streams) -> Tensor:
+    def training_nll(self, batch: ImageBatch, z: Tensor, moment: Moment, streams: Streams) -> Tensor:
         return self.nll(batch, z)
 
     def nll_and_gap(self, batch: ImageBatch, z: Tensor, negatives: Generator) -> tuple[Tensor, Tensor]:
@@ -72,7 +74,7 @@ def make_model(error: float) -> VAE[ImageBatch]:
         posterior.layer.bias.zero_()[SIZE:] = -precision.log()
         for parameter in posterior.parameters():
             parameter += error * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-    return VAE(Pixels(), posterior, LinearGaussianDecoder(weight))
+    return VAE(Pixels(), posterior, Reference(posterior.reference), LinearGaussianDecoder(weight))
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +84,8 @@ def batch() -> ImageBatch:
 
 
 def terms_of(model: VAE[ImageBatch], batch: ImageBatch, samples: int, gradient: str, streams: Streams) -> Terms:
-    objective = ImportanceWeighted.from_dict({"samples": samples, "gradient": gradient}).build()
-    return objective.terms(model, batch, Moment(0, 1, objective.initial()), streams)
+    objective = ImportanceWeighted.from_dict({"samples": samples, "gradient": gradient}).build(ObjectiveSizes(EXAMPLES, SIZE))
+    return objective.terms(model, batch, Moment(0, 1, objective.initial(torch.Generator())), streams)
 
 
 def gradients(loss: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Independent, Normal, kl_divergence
 
-from vae_core.latent import DiagonalGaussian, GaussianPosterior, standard_normal_log_prob
+from vae_core.latent.gaussian import DiagonalGaussian, GaussianPosterior, standard_normal_log_prob
 
 REAL = st.floats(-8.0, 8.0, allow_nan=False)
 

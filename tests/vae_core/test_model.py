@@ -16,6 +16,7 @@ from tests.vae_core.reading import read_outs
 from vae_core.data.batching import TextBatch
 from vae_core.data.text import TextData
 from vae_core.model import VAE, build_model
+from vae_core.moment import Moment
 from vae_core.networks.cells import run_sequence
 from vae_core.networks.initialise import recurrent
 from vae_core.networks.recurrent import RecurrentSentenceEncoder
@@ -150,7 +151,7 @@ def test_without_dropout_training_minimises_the_exact_likelihood_where_the_head_
     model: VAE[TextBatch], batch: TextBatch
 ):
     z = codes(2, batch.size, 4)
-    training = model.decoder.training_nll(batch, z, Streams.create(0))
+    training = model.decoder.training_nll(batch, z, Moment(0, 1), Streams.create(0))
     same = torch.isclose(training, model.decoder.nll(batch, z), rtol=1e-10, atol=1e-10).all()
     assert same == decoder_of(model).head.normalised
 
@@ -257,7 +258,7 @@ def test_locked_dropout_drops_the_same_of_every_word_and_nothing_of_the_code(
     model = build_model(text_config({"model.decoder.variational_dropout.inputs": 0.5}), sentences, generator()).double()
     z, seen = codes(1, batch.size, 4), []
     decoder_of(model).layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
-    model.decoder.training_nll(batch, z, Streams.create(0))
+    model.decoder.training_nll(batch, z, Moment(0, 1), Streams.create(0))
     words, code = seen[0].split((12, 4), 2)
     assert torch.equal(code, z[0].unsqueeze(1).expand_as(code))
     dropped = words == 0.0
@@ -275,7 +276,7 @@ def test_locked_dropout_of_the_output_drops_the_same_at_every_step(
     assert output is not None
     output.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     model.decoder.nll(batch, z)
-    model.decoder.training_nll(batch, z, Streams.create(0))
+    model.decoder.training_nll(batch, z, Moment(0, 1), Streams.create(0))
     masks = set()
     for exact, dropped in zip(*(states.split(batch.lengths.tolist() * 2) for states in seen), strict=True):  # sample by sample
         kept = dropped[0] != 0.0
@@ -292,7 +293,7 @@ def test_locked_dropout_differs_between_sentences(part: str, text_config: MakeCo
     twice = TextBatch(*(tensor[:1].expand(2, -1) for tensor in (batch.inputs, batch.targets, batch.mask)), batch.lengths[[0, 0]])
     first, second = model.encode(twice, generator()).mean
     assert not torch.equal(first, second)
-    first, second = model.decoder.training_nll(twice, codes(1, 1, 4).expand(1, 2, 4), Streams.create(0))[0]
+    first, second = model.decoder.training_nll(twice, codes(1, 1, 4).expand(1, 2, 4), Moment(0, 1), Streams.create(0))[0]
     assert first != second
 
 
@@ -303,7 +304,7 @@ def test_full_word_dropout_leaves_a_decoder_that_sees_the_code_alone(
     vocabulary, z = sentences.vocabulary, codes(1, batch.size, 4)
     inputs = batch.inputs.clone()
     inputs[(inputs != vocabulary.bos) & (inputs != vocabulary.pad)] = vocabulary.unk
-    dropped = model.decoder.training_nll(batch, z, Streams.create(0))
+    dropped = model.decoder.training_nll(batch, z, Moment(0, 1), Streams.create(0))
     torch.testing.assert_close(dropped, model.decoder.nll(replace(batch, inputs=inputs), z), rtol=1e-10, atol=1e-10)
     posterior = model.encode(batch, generator())  # the encoder's input is never dropped
     assert torch.equal(posterior.mean, model.encode(batch).mean)
@@ -324,5 +325,5 @@ def test_each_dropout_acts_in_training_and_only_there(
         assert torch.equal(model.encode(batch).mean, plain.encode(batch).mean), key
         assert torch.equal(model.decoder.nll(batch, z), plain.decoder.nll(batch, z)), key
         encoded = torch.equal(model.encode(batch, generator()).mean, plain.encode(batch).mean)
-        decoded = torch.equal(model.decoder.training_nll(batch, z, Streams.create(0)), plain.decoder.nll(batch, z))
+        decoded = torch.equal(model.decoder.training_nll(batch, z, Moment(0, 1), Streams.create(0)), plain.decoder.nll(batch, z))
         assert (encoded, decoded) == (("decoder" in key), ("encoder" in key)), key

@@ -15,9 +15,10 @@ from vae_core.data.batching import TextBatch
 from vae_core.data.images import ImageData
 from vae_core.data.text import TextData
 from vae_core.model import VAE, build_model
+from vae_core.moment import Moment
 from vae_core.networks.mlp import ImageDecoder
 from vae_core.objectives.config import BatchFreeBits, Capacity, Elbo, ExampleFreeBits, MinimumRate, Pid, TotalFreeBits
-from vae_core.objectives.interface import Moment, Terms
+from vae_core.objectives.interface import ObjectiveSizes, Terms
 from vae_core.schedules import Constant, Linear
 from vae_core.seeding import Streams, make_generator
 
@@ -35,8 +36,8 @@ FAMILY = {
 
 
 def terms_of(config: Elbo, model: VAE[Any], batch: Any, streams: Streams, step: int = 1, total: int = 4) -> Terms:
-    objective = config.build()
-    return objective.terms(model, batch, Moment(step, total, objective.initial()), streams)
+    objective = config.build(ObjectiveSizes(examples=300, latent=4))
+    return objective.terms(model, batch, Moment(step, total, objective.initial(torch.Generator())), streams)
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_the_weight_is_beta_times_the_schedule(model: VAE[TextBatch], batch: Tex
     config = Elbo(beta=0.4, annealing=Linear(warmup=0.5))
     weights = [terms_of(config, model, batch, Streams.create(0), step, 100).weight for step in (0, 25, 50, 99)]
     assert weights == pytest.approx([0.0, 0.2, 0.4, 0.4])
-    assert config.build().annealing_end(100) == 50
+    assert config.build(ObjectiveSizes(examples=300, latent=4)).annealing_end(100) == 50
 
 
 def test_a_weight_of_zero_gives_the_kl_no_gradient(model: VAE[TextBatch], batch: TextBatch):

@@ -13,7 +13,8 @@ from torch import Tensor
 from tests.vae_core.conftest import MakeConfig
 from tests.vae_core.test_trainer import same_weights, timeless
 from vae_core.data.images import ImageData
-from vae_core.latent import DiagonalGaussian
+from vae_core.latent.gaussian import DiagonalGaussian
+from vae_core.moment import Moment, State
 from vae_core.objectives.config import (
     AnyFeedback,
     BatchFreeBits,
@@ -25,7 +26,7 @@ from vae_core.objectives.config import (
     Pid,
     TotalFreeBits,
 )
-from vae_core.objectives.interface import Moment, State
+from vae_core.objectives.interface import ObjectiveSizes
 from vae_core.objectives.penalties import Penalised, build_penalty
 from vae_core.schedules import Constant, Cosine
 from vae_core.trainer import Trainer
@@ -149,7 +150,7 @@ def test_capacity_by_hand():
     values = [penalise(config, KL, step=step) for step in (0, 2, 4, 9)]
     assert [part.value.item() for part in values] == pytest.approx([7.0, 3.0, 13.0, 13.0], rel=1e-12)
     assert [float(part.weight) for part in values] == [5.0, -5.0, -5.0, -5.0]
-    assert config.build().annealing_end(10) == 4
+    assert config.build(ObjectiveSizes(examples=300, latent=4)).annealing_end(10) == 4
 
 
 def test_pid_by_hand():

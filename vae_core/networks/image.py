@@ -14,6 +14,7 @@ from torch.nn.functional import gelu, relu
 
 from vae_core.data.batching import ImageBatch
 from vae_core.likelihoods import ImageLikelihood
+from vae_core.moment import Moment
 from vae_core.networks.interface import Decoder
 from vae_core.seeding import Streams
 
@@ -30,7 +31,7 @@ class ImageDecoder(Decoder[ImageBatch]):
     def parameters_of(self, z: Tensor, generator: Generator | None = None) -> Tensor:
         """The likelihood's parameters, (..., Z) -> (..., k P); the generator draws the dropout, without one there is none."""
 
-    def training_nll(self, batch: ImageBatch, z: Tensor, streams: Streams) -> Tensor:
+    def training_nll(self, batch: ImageBatch, z: Tensor, moment: Moment, streams: Streams) -> Tensor:
         return self.likelihood.nll(self.parameters_of(z, streams.dropout), batch.pixels)
 
     def nll(self, batch: ImageBatch, z: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from torch import Generator, Tensor, nn
 
 from vae_core.data.batching import ImageBatch, TextBatch
+from vae_core.moment import Moment
 from vae_core.seeding import Streams
 
 BatchT = TypeVar("BatchT", bound=TextBatch | ImageBatch)
@@ -31,7 +32,7 @@ class Decoder(nn.Module, ABC, Generic[BatchT]):
     """Scores each example given samples of its code. All scores are in nats, summed over tokens or pixels."""
 
     @abstractmethod
-    def training_nll(self, batch: BatchT, z: Tensor, streams: Streams) -> Tensor:
+    def training_nll(self, batch: BatchT, z: Tensor, moment: Moment, streams: Streams) -> Tensor:
         """What training minimises, with every dropout on: (K, B, Z) -> (K, B)."""
 
     @abstractmethod

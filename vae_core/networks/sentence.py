@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 from vae_core.data.batching import TextBatch
 from vae_core.data.vocabulary import WordList
 from vae_core.dropout import dropout, embedding_dropout, word_dropout
+from vae_core.moment import Moment
 from vae_core.networks.config import TextDecoderConfig
 from vae_core.networks.initialise import linear
 from vae_core.networks.interface import Decoder
@@ -64,7 +65,7 @@ class SentenceDecoder(Decoder[TextBatch]):
         hidden, state = self._advance(words, z, state)
         return self.head.log_probs(self._read_out(hidden, None)), state
 
-    def training_nll(self, batch: TextBatch, z: Tensor, streams: Streams) -> Tensor:
+    def training_nll(self, batch: TextBatch, z: Tensor, moment: Moment, streams: Streams) -> Tensor:
         packed, hidden, targets = self._states(batch, z, streams.dropout)
         return packed.sums(self.head.loss(hidden, targets, streams.negatives))
 

@@ -10,7 +10,7 @@ from vae_core.configurable import Config, Count, Positive
 from vae_core.schedules import AnySchedule, Constant, Linear
 
 if TYPE_CHECKING:
-    from vae_core.objectives.interface import Objective
+    from vae_core.objectives.interface import Objective, ObjectiveSizes
 
 NotNegative = Annotated[float, Field(ge=0.0)]
 
@@ -102,8 +102,8 @@ AnyFeedback = Annotated[Capacity | Pid | MinimumRate, Field(discriminator="kind"
 class ObjectiveConfig(Config):
     """One member of the family; ``build`` makes its loss."""
 
-    def build(self) -> Objective:
-        """Makes the loss; imports torch."""
+    def build(self, sizes: ObjectiveSizes) -> Objective:
+        """Makes the loss for these sizes; imports torch."""
         raise NotImplementedError
 
 
@@ -122,7 +122,7 @@ class Elbo(ObjectiveConfig):
     feedback: AnyFeedback | None = None
     """What sets the weight of the KL by the rate, in place of beta and annealing."""
 
-    def build(self) -> Objective:
+    def build(self, sizes: ObjectiveSizes) -> Objective:
         from vae_core.objectives.elbo import NegativeElbo
 
         return NegativeElbo(self)
@@ -138,7 +138,7 @@ class ImportanceWeighted(ObjectiveConfig):
     """Of the encoder: plain, whose signal drowns in noise as K grows, or doubly reparametrised (Tucker et al. 2019), with the
     same mean and less variance."""
 
-    def build(self) -> Objective:
+    def build(self, sizes: ObjectiveSizes) -> Objective:
         from vae_core.objectives.iwae import NegativeImportanceWeighted
 
         return NegativeImportanceWeighted(self)

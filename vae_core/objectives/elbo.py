@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch import Generator
 
+from vae_core.latent.interface import divergence
 from vae_core.model import VAE
+from vae_core.moment import Moment, State
 from vae_core.networks.interface import BatchT
 from vae_core.objectives.config import Elbo
-from vae_core.objectives.interface import Moment, Objective, State, Terms
+from vae_core.objectives.interface import Objective, Terms
 from vae_core.objectives.penalties import build_penalty
 from vae_core.seeding import Streams
 
@@ -23,7 +26,7 @@ class NegativeElbo(Objective):
         self.config = config
         self.penalty = build_penalty(config)
 
-    def initial(self, device: torch.device | str = "cpu") -> State:
+    def initial(self, generator: Generator, device: torch.device | str = "cpu") -> State:
         return self.penalty.initial(device)
 
     def annealing_end(self, total: int) -> int:
@@ -31,8 +34,8 @@ class NegativeElbo(Objective):
 
     def terms(self, model: VAE[BatchT], batch: BatchT, moment: Moment, streams: Streams) -> Terms:
         posterior = model.encode(batch, streams.dropout)
-        z = posterior.draw(self.config.samples, streams.noise)
-        distortion = model.decoder.training_nll(batch, z, streams).mean()
-        kl = posterior.kl_per_dimension()
+        points = posterior.points(self.config.samples, streams.noise, moment)
+        distortion = points.expect(model.training_nll(batch, points.z, moment, streams)).mean()
+        kl = divergence(posterior, model.prior_of(batch), points)
         penalised = self.penalty(kl, moment)
         return Terms(distortion + penalised.value, distortion, kl.sum(-1).mean(), penalised.weight, penalised.state)

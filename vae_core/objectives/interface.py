@@ -6,29 +6,26 @@ Shapes: B examples, K samples an example, Z latent dimensions. All losses are in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from vae_core.model import VAE
+from vae_core.moment import Moment, State
 from vae_core.networks.interface import BatchT
 from vae_core.seeding import Streams
 
-State = dict[str, Tensor]
-"""What an objective carries from one step to the next, by name: float64 scalars. Replaced, never written to."""
-
 
 @dataclass(frozen=True)
-class Moment:
-    """Where training stands; nothing in an objective counts."""
+class ObjectiveSizes:
+    """What an objective is built from and the config cannot know."""
 
-    step: int
-    """The global step, from 0."""
-    total: int
-    """Planned steps."""
-    state: State
-    """What the step before left behind; at first ``Objective.initial``."""
+    examples: int
+    """Of the training split."""
+    latent: int
+    """Z."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,15 @@ class Terms:
     """The effective weight of the rate in the loss."""
     state: State
     """For the next step."""
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+    """Further parts, scalars by the name under train/; the trainer reports their means over the epoch."""
 
 
 class Objective(ABC):
     """A loss of a batch at a moment."""
 
-    def initial(self, device: torch.device | str = "cpu") -> State:
-        """The state before the first step: empty where the loss depends on the step alone."""
+    def initial(self, generator: Generator, device: torch.device | str = "cpu") -> State:
+        """The state before the first step, empty where the loss depends on the step alone; the generator is on the CPU."""
         return {}
 
     @abstractmethod

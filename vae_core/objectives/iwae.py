@@ -9,11 +9,12 @@ import math
 
 from torch import Tensor
 
-from vae_core.latent import standard_normal_log_prob
+from vae_core.latent.interface import Points, divergence
 from vae_core.model import VAE
+from vae_core.moment import Moment
 from vae_core.networks.interface import BatchT
 from vae_core.objectives.config import ImportanceWeighted
-from vae_core.objectives.interface import Moment, Objective, Terms
+from vae_core.objectives.interface import Objective, Terms
 from vae_core.seeding import Streams
 
 
@@ -34,14 +35,16 @@ class NegativeImportanceWeighted(Objective):
     def terms(self, model: VAE[BatchT], batch: BatchT, moment: Moment, streams: Streams) -> Terms:
         posterior = model.encode(batch, streams.dropout)
         z = posterior.draw(self.config.samples, streams.noise)
-        nll = model.decoder.training_nll(batch, z, streams)
+        nll = model.training_nll(batch, z, moment, streams)
+        prior = model.prior_of(batch)
         dreg = self.config.gradient == "dreg"
         proposal = posterior.detach() if dreg else posterior
-        log_weight = standard_normal_log_prob(z) - nll - proposal.log_prob(z)  # (K, B)
+        log_weight = prior.log_prob(z) - nll - proposal.log_prob(z)  # (K, B)
         if dreg and z.requires_grad:
             _scale_gradient(z, log_weight.detach().softmax(0).unsqueeze(-1))
         loss = (math.log(self.config.samples) - log_weight.logsumexp(0)).mean()  # logsumexp weighs each gradient by w~_k
-        return Terms(loss, nll.mean(), posterior.kl().mean(), 1.0, moment.state)
+        rate = divergence(posterior, prior, Points(z)).sum(-1).mean()
+        return Terms(loss, nll.mean(), rate, 1.0, moment.state)
 
 
 def _scale_gradient(z: Tensor, factor: Tensor) -> None:

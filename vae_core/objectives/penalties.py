@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from vae_core.moment import Moment, State
 from vae_core.objectives.config import (
     BatchFreeBits,
     Capacity,
@@ -27,7 +28,6 @@ from vae_core.objectives.config import (
     Pid,
     TotalFreeBits,
 )
-from vae_core.objectives.interface import Moment, State
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from vae_core.data.batching import ImageBatch
 from vae_core.data.images import ImageData
 from vae_core.likelihoods import BernoulliPixels, GaussianPixels
 from vae_core.model import VAE, ModelSizes, build_model
+from vae_core.moment import Moment
 from vae_core.networks.config import AnyDecoder, AnyEncoder, ConvDecoder, ConvEncoder, ImageDecoderConfig, ImageEncoderConfig
 from vae_core.networks.convolutional import ConvImageDecoder, ConvImageEncoder
 from vae_core.seeding import Streams
@@ -125,7 +126,7 @@ def test_dropout_acts_in_training_only_and_draws_from_its_generator(part: str, c
     assert torch.equal(model.encode(batch).mean, plain.encode(batch).mean)
     assert torch.equal(model.decoder.nll(batch, z), plain.decoder.nll(batch, z))
     means = [model.encode(batch, generator(seed)).mean for seed in (0, 0, 1)]
-    losses = [model.decoder.training_nll(batch, z, Streams.create(seed)) for seed in (0, 0, 1)]
+    losses = [model.decoder.training_nll(batch, z, Moment(0, 1), Streams.create(seed)) for seed in (0, 0, 1)]
     for active, exact, (first, again, other) in (
         (part == "encoder", plain.encode(batch).mean, means),
         (part == "decoder", plain.decoder.nll(batch, z), losses),

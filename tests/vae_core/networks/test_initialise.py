@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.vae_core.conftest import MakeConfig
 from vae_core.data.text import TextData
-from vae_core.latent import GaussianPosterior
+from vae_core.latent.gaussian import GaussianPosterior
 from vae_core.model import ModelSizes, build_model
 from vae_core.networks.config import LstmDecoder, LstmEncoder
 from vae_core.networks.initialisation import (

@@ -16,6 +16,7 @@ from vae_core.data.batching import TextBatch
 from vae_core.data.text import TextData
 from vae_core.generate import decode_text
 from vae_core.model import VAE, build_model
+from vae_core.moment import Moment
 from vae_core.networks.config import TransformerDecoder, TransformerEncoder
 from vae_core.networks.sentence import SentenceDecoder
 from vae_core.networks.transformer import Block, TransformerSentenceEncoder, attend, positions
@@ -162,7 +163,7 @@ def test_each_dropout_acts_in_training_only_and_draws_from_its_generator(
     assert torch.equal(model.encode(batch).mean, plain.encode(batch).mean)
     assert torch.equal(model.decoder.nll(batch, z), plain.decoder.nll(batch, z))
     means = [model.encode(batch, generator(seed)).mean for seed in (0, 0, 1)]
-    losses = [model.decoder.training_nll(batch, z, Streams.create(seed)) for seed in (0, 0, 1)]
+    losses = [model.decoder.training_nll(batch, z, Moment(0, 1), Streams.create(seed)) for seed in (0, 0, 1)]
     for active, exact, (first, again, other) in (
         (part == "encoder", plain.encode(batch).mean, means),
         (part == "decoder", plain.decoder.nll(batch, z), losses),
@@ -198,7 +199,7 @@ def test_dropout_keeps_the_decoder_causal(text_config: MakeConfig, sentences: Te
     model.decoder.get_submodule("stack").register_forward_hook(lambda _, arguments, output: seen.append(output[0]))
     for _ in range(2):
         whole = TextBatch(inputs, batch.targets[one], batch.mask[one], batch.lengths[one])
-        model.decoder.training_nll(whole, z, Streams.create(0))
+        model.decoder.training_nll(whole, z, Moment(0, 1), Streams.create(0))
         inputs = inputs.clone()
         inputs[:, 4] = (inputs[:, 4] + 1) % len(sentences.vocabulary)
     assert torch.equal(seen[0][:, :4], seen[1][:, :4])

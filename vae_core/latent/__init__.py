@@ -1,0 +1,1 @@
+"""Posteriors, priors, and the divergence between them; ``config`` lists the two families."""
