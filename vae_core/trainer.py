@@ -11,15 +11,13 @@ from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from vae_core.config import TrialConfig
 from vae_core.evaluate import evaluate, importance_weighted
 from vae_core.model import Data, build_model
-from vae_core.moment import Moment
-from vae_core.objectives.interface import ObjectiveSizes, Terms
-from vae_core.optimizers import build_optimizer
+from vae_core.objectives.interface import ObjectiveSizes
 from vae_core.seeding import Streams, derive_seed, make_generator
+from vae_core.updates import Updates
 
 EVALUATION_BATCH = 128
 """Examples scored at a time, fewer where they are long; scores do not depend on it."""
@@ -77,7 +75,6 @@ class Trainer:
         self.config = config
         self.device = torch.device(device)
         self.model = build_model(config, data, make_generator(config.seed, "init")).to(self.device)
-        self.step = 0
         self.history: list[Record] = []
         """The records of the epochs so far, without the final one."""
         self.outcome: Outcome | None = None
@@ -86,12 +83,16 @@ class Trainer:
         self.total_steps = config.training.epochs * self.steps_per_epoch
         self._data = data
         self._streams = Streams.create(config.seed, self.device)
-        self._objective = config.objective.build(ObjectiveSizes(len(data.splits["train"]), self.model.latent_size))
-        self._objective_state = self._objective.initial(make_generator(config.seed, "objective"), self.device)
-        self._optimizer = build_optimizer(config.optimizer, self.model.parameters())
+        sizes = ObjectiveSizes(len(data.splits["train"]), self.model.latent_size)
+        self._updates = Updates(config, self.model, sizes, self.total_steps, self._streams)
         self._best_weights: dict[str, Tensor] = {}
-        self.annealing_end = self._objective.annealing_end(self.total_steps)
+        self.annealing_end = self._updates.objective.annealing_end(self.total_steps)
         """The first step from which on epochs are candidates."""
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps so far."""
+        return self._updates.step
 
     def run(self) -> Iterator[Record]:
         """One record an epoch, then the final one; goes on from where training stands.
@@ -122,10 +123,8 @@ class Trainer:
             "data": self._data.fingerprint,
             "model": self._weights(),
             "best_weights": self._best_weights,
-            "optimizer": self._optimizer.state_dict(),
+            "updates": self._updates.state_dict(),
             "streams": self._streams.state_dict(),
-            "objective": self._objective_state,
-            "step": self.step,
             "history": [record.to_dict() for record in self.history],
             "outcome": None if self.outcome is None else asdict(self.outcome),
         }
@@ -143,10 +142,8 @@ class Trainer:
         state = copy.deepcopy(state)
         self._put_weights(state["model"])
         self._best_weights = {name: weight.to(self.device) for name, weight in state["best_weights"].items()}
-        self._optimizer.load_state_dict(state["optimizer"])
+        self._updates.load_state_dict(state["updates"])
         self._streams.load_state_dict(state["streams"])
-        self._objective_state = {name: value.to(self.device) for name, value in state["objective"].items()}
-        self.step = state["step"]
         self.history = [Record.from_dict(plain) for plain in state["history"]]
         self.outcome = None if state["outcome"] is None else Outcome(**state["outcome"])
 
@@ -177,7 +174,7 @@ class Trainer:
         rows: list[Tensor] = []
         for place, index in enumerate(plan):
             batch: Any = self._data.batch("train", index, self._streams.binarise).to(self.device)
-            found = self._step(batch)
+            found = self._updates(batch)
             rows.append(torch.stack((found.loss, found.distortion, found.rate, *found.extra.values())).detach().double())
             sizes[place] = batch.size
             tokens += getattr(batch, "tokens", 0)
@@ -194,7 +191,7 @@ class Trainer:
             "train/distortion": distortion,
             "train/rate": rate,
             "train/beta": float(found.weight),
-            "train/lr": self._optimizer.param_groups[0]["lr"],
+            "train/lr": self._updates.lr,
             "train/step": float(self.step),
             "train/examples_per_s": sizes.sum().item() / seconds,
         }
@@ -202,19 +199,6 @@ class Trainer:
         if tokens:
             metrics["train/tokens_per_s"] = tokens / seconds
         return metrics
-
-    def _step(self, batch: Any) -> Terms:
-        """One optimiser step; what the objective said of the batch before it."""
-        moment = Moment(self.step, self.total_steps, self._objective_state)
-        terms = self._objective.terms(self.model, batch, moment, self._streams)
-        self._optimizer.zero_grad(set_to_none=True)
-        terms.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        if self.config.training.clip_norm is not None:
-            clip_grad_norm_(self.model.parameters(), self.config.training.clip_norm)
-        self._optimizer.step()
-        self.step += 1
-        self._objective_state = terms.state
-        return terms
 
     def _finish(self, reason: str) -> Iterator[Record]:
         """Scores the selected weights on the test split."""
