@@ -46,7 +46,7 @@ def trial(
     changes = common | every_dropout | {"model.softmax": {"kind": "sampled", "samples": 64}}
     if request.param == "gru":
         changes |= {"model.encoder.kind": "gru", "model.decoder.kind": "gru", "model.encoder.bidirectional": True}
-        changes |= {"updates": {"kind": "sgd", "lr": 0.05, "momentum": 0.9}}
+        changes |= {"optimizer": {"kind": "sgd", "lr": 0.05, "momentum": 0.9}}
     return text_config(changes), sentences
 
 
@@ -166,7 +166,7 @@ def test_validation_is_at_beta_one_whatever_training_weighs(image_config: MakeCo
 
 def test_only_epochs_after_annealing_are_candidates(image_config: MakeConfig, digits: ImageData):
     """Unannealed epochs have the lower distortion and may have the lower ELBO, but never win."""
-    trainer = Trainer(image_config({"objective.annealing": LINEAR, "training.epochs": 4, "updates": STILL}), digits)
+    trainer = Trainer(image_config({"objective.annealing": LINEAR, "training.epochs": 4, "optimizer": STILL}), digits)
     run = trainer.run()
     assert (next(run).improved, trainer.best_metrics()) == (False, {})
     assert [record.improved for record in run] == [True, False, False, False]
@@ -174,7 +174,7 @@ def test_only_epochs_after_annealing_are_candidates(image_config: MakeConfig, di
 
 
 def test_patience_counts_from_annealing_s_end(image_config: MakeConfig, digits: ImageData):
-    changes = {"objective.annealing": LINEAR, "training.epochs": 8, "training.patience": 2, "updates": STILL}
+    changes = {"objective.annealing": LINEAR, "training.epochs": 8, "training.patience": 2, "optimizer": STILL}
     trainer = Trainer(image_config(changes), digits)
     records = list(trainer.run())
     assert [record.epoch for record in records] == [1, 2, 3, 4, 5, 6, 6]  # annealed at 4, two epochs without better
@@ -204,7 +204,7 @@ def test_clipping_scales_the_gradient_to_its_norm(text_config: MakeConfig, sente
 
 def first_move(config: MakeConfig, data: TextData, clip_norm: float | None) -> torch.Tensor:
     """What the first step adds to all weights, in double precision."""
-    changes = {"updates": {"kind": "sgd", "lr": 1.0, "momentum": 0.0}, "training.clip_norm": clip_norm}
+    changes = {"optimizer": {"kind": "sgd", "lr": 1.0, "momentum": 0.0}, "training.clip_norm": clip_norm}
     trainer = Trainer(config(changes | {"training.epochs": 1, "training.batch_size": 5000}), data)
     trainer.model.double()
     before = torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()])
@@ -250,7 +250,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial_and_names_its_step(image_confi
 
 
 def test_divergence_is_seen_in_training(image_config: MakeConfig, digits: ImageData):
-    config = image_config({"updates": {"kind": "sgd", "lr": 1e30}, "training.clip_norm": None})
+    config = image_config({"optimizer": {"kind": "sgd", "lr": 1e30}, "training.clip_norm": None})
     trainer = Trainer(config, digits)
     assert list(trainer.run()) == []
     assert trainer.outcome is not None
@@ -260,7 +260,7 @@ def test_divergence_is_seen_in_training(image_config: MakeConfig, digits: ImageD
 
 def test_divergence_is_seen_in_validation(image_config: MakeConfig, digits: ImageData):
     """One step an epoch: its loss is still finite, what comes out of it is not."""
-    changes = {"updates": {"kind": "sgd", "lr": 1e30}, "training.clip_norm": None, "training.batch_size": 5000}
+    changes = {"optimizer": {"kind": "sgd", "lr": 1e30}, "training.clip_norm": None, "training.batch_size": 5000}
     trainer = Trainer(image_config(changes), digits)
     assert list(trainer.run()) == []
     assert trainer.outcome is not None
@@ -286,10 +286,10 @@ def test_a_state_of_another_trial_is_refused(image_config: MakeConfig, digits: I
 
 
 @pytest.mark.parametrize(
-    "updates", [{"kind": "adam", "lr": 0.003}, {"kind": "adamw", "lr": 0.003}, {"kind": "sgd", "lr": 0.02}]
+    "optimizer", [{"kind": "adam", "lr": 0.003}, {"kind": "adamw", "lr": 0.003}, {"kind": "sgd", "lr": 0.02}]
 )
 def test_every_optimiser_lowers_the_loss(optimizer: dict[str, Any], image_config: MakeConfig, digits: ImageData):
-    records = list(Trainer(image_config({"updates": optimizer}), digits).run())
+    records = list(Trainer(image_config({"optimizer": optimizer}), digits).run())
     assert records[2].metrics["val/neg_elbo"] < records[0].metrics["val/neg_elbo"] - 1.0
     assert records[0].metrics["train/lr"] == optimizer["lr"]
 
