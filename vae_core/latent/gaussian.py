@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from vae_core.latent.batch_norm import NormalisedMeans
+from vae_core.latent.config import BatchNorm
 from vae_core.latent.interface import Posterior, PosteriorLayer, PriorDensity
 from vae_core.networks.initialise import linear
 
@@ -80,12 +82,15 @@ class StandardNormal(PriorDensity):
 class GaussianPosterior(PosteriorLayer):
     """Reads mean and log variance off the encoder's summary, (B, S) -> two (B, Z)."""
 
-    def __init__(self, features: int, size: int, generator: Generator) -> None:
+    def __init__(self, features: int, size: int, generator: Generator, batch_norm: BatchNorm | None = None) -> None:
         super().__init__()
         self.size = self.noise_size = size
         self.reference = StandardNormal(size)
         self.layer = linear(features, 2 * size, generator)
+        self.means = None if batch_norm is None else NormalisedMeans(size, batch_norm)
 
     def forward(self, summary: Tensor, training: bool = False) -> DiagonalGaussian:
         mean, log_variance = self.layer(summary).chunk(2, dim=-1)
+        if self.means is not None:
+            mean = self.means(mean, training)
         return DiagonalGaussian(mean, log_variance)

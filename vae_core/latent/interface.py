@@ -1,6 +1,7 @@
 """What every posterior and every prior offers to the model.
 
-Shapes: B examples, K samples an example, Z numbers of a code, E numbers of its noise, S features of the summary.
+Shapes: B examples, K samples an example, Z numbers of a code, E numbers of its noise, S features of the summary,
+C pseudo-inputs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Self
 import torch
 from torch import Generator, Tensor, nn
 
+from vae_core.latent.space import Euclidean, Space
 from vae_core.moment import Moment
 
 
@@ -41,6 +43,15 @@ class Posterior(ABC):
     def expectation(self) -> Tensor:
         """E_q z of each example, (B, Z)."""
 
+    def mode(self) -> Tensor:
+        """The one code that stands for each example, (B, Z)."""
+        return self.expectation()
+
+    @property
+    def unit(self) -> float:
+        """Standard deviation of a number of a code under the family's reference prior."""
+        return 1.0
+
     @abstractmethod
     def sample(self, noise: Tensor) -> Tensor:
         """Samples as they are scored: standard normal (K, B, E) -> (K, B, Z)."""
@@ -66,11 +77,15 @@ class Posterior(ABC):
     def noise_size(self) -> int:
         """E."""
 
-    def draw(self, samples: int, generator: Generator) -> Tensor:
-        """``samples`` samples an example, with a gradient to the parameters where the family has one: (K, B, Z)."""
+    def noise(self, samples: int, generator: Generator) -> Tensor:
+        """What so many samples are a function of: standard normal, (K, B, E)."""
         like = next(iter(self.tensors().values()))
         shape = (samples, len(like), self.noise_size)
-        return self.sample(torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype))
+        return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+
+    def draw(self, samples: int, generator: Generator) -> Tensor:
+        """``samples`` samples an example, with a gradient to the parameters where the family has one: (K, B, Z)."""
+        return self.sample(self.noise(samples, generator))
 
     def points(self, samples: int, generator: Generator, moment: Moment) -> Points:
         """The codes that training looks at; K is ``samples`` unless the family enumerates."""
@@ -125,9 +140,28 @@ class PosteriorLayer(nn.Module, ABC):
     reference: PriorDensity
     """The family's own prior, to which its KL has a closed form."""
 
+    @property
+    def space(self) -> Space:
+        """Where the codes live."""
+        return Euclidean(self.size)
+
     @abstractmethod
     def forward(self, summary: Tensor, training: bool) -> Posterior:
         """(B, S) -> q(z|x); ``training`` says whether statistics of the batch may enter."""
+
+
+class PseudoInputs(ABC):
+    """Where learned inputs that stand in for examples live, I free numbers each, and how the model reads them.
+
+    It registers none of the modules that it reads by: they are the model's own already.
+    """
+
+    size: int
+    """I."""
+
+    @abstractmethod
+    def posterior(self, free: Tensor) -> Posterior:
+        """The posterior of each as evaluation has it: (C, I) -> q(z|u)."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +169,11 @@ class PriorSizes:
     """What a prior is built from and the config cannot know."""
 
     layer: PosteriorLayer
+    inputs: PseudoInputs
     generator: Generator
     """Draws the first weights."""
+    labels: int = 0
+    """How many labels the data have; 0: none."""
 
 
 class Prior(nn.Module, ABC):
@@ -144,10 +181,17 @@ class Prior(nn.Module, ABC):
 
     closed_form: bool
     """Whether its KL is computed exactly; else it is log q - log p, averaged over the samples that are drawn anyway."""
+    labels: int = 0
+    """How many labels it tells apart; 0: it asks for none."""
 
     @abstractmethod
     def forward(self) -> PriorDensity:
         """The density under the parameters as they stand."""
+
+    def given(self, labels: Tensor | None) -> PriorDensity:
+        """p(z|y) of examples with these labels, (B,); p(z) where the prior asks for none."""
+        density: PriorDensity = self()
+        return density
 
 
 def divergence(posterior: Posterior, prior: PriorDensity, points: Points) -> Tensor:
