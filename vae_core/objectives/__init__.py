@@ -1,5 +1,23 @@
 """Training objectives: what a step minimises."""
 
-from vae_core.objectives.config import AnyObjective, Elbo, ImportanceWeighted, ObjectiveConfig
+from vae_core.objectives.config import (
+    AnyObjective,
+    BetaTcVae,
+    Elbo,
+    FactorVae,
+    ImportanceWeighted,
+    ObjectiveConfig,
+    WaeAdversary,
+    WaeMmd,
+)
 
-__all__ = ["AnyObjective", "Elbo", "ImportanceWeighted", "ObjectiveConfig"]
+__all__ = [
+    "AnyObjective",
+    "BetaTcVae",
+    "Elbo",
+    "FactorVae",
+    "ImportanceWeighted",
+    "ObjectiveConfig",
+    "WaeAdversary",
+    "WaeMmd",
+]

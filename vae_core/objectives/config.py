@@ -7,100 +7,37 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from vae_core.configurable import Config, Count, Positive
-from vae_core.schedules import AnySchedule, Constant, Linear
+from vae_core.latent.config import CategoricalLatent
+from vae_core.latent.options import GumbelEstimator
+from vae_core.objectives.options import (
+    AnyCritic,
+    AnyFeedback,
+    AnyFreeBits,
+    AnyGradient,
+    Critic,
+    JensenShannonCritic,
+    NotNegative,
+    Reparametrised,
+    Score,
+)
+from vae_core.plugins import extended
+from vae_core.schedules import AnySchedule, Constant
 
 if TYPE_CHECKING:
+    from vae_core.config import TrialConfig
     from vae_core.objectives.interface import Objective, ObjectiveSizes
-
-NotNegative = Annotated[float, Field(ge=0.0)]
-
-
-class FreeBits(Config):
-    """A floor under the KL: below it the KL costs the same whatever it is, and has no gradient (Kingma et al. 2016)."""
-
-    nats: Positive
-    """The floor."""
-
-
-class ExampleFreeBits(FreeBits):
-    """A floor for each dimension of each example: mean_x sum_d max(nats, KL_d(x))."""
-
-    kind: Literal["example"] = "example"
-
-
-class BatchFreeBits(FreeBits):
-    """A floor for each dimension's mean over the batch: sum_d max(nats, mean_x KL_d(x)) (Kingma et al. 2016, eq. 15)."""
-
-    kind: Literal["batch"] = "batch"
-
-
-class TotalFreeBits(FreeBits):
-    """One floor for the rate, the sum over dimensions of the mean over the batch: max(nats, mean_x sum_d KL_d(x)).
-
-    Kingma et al. 2016, eq. 15, with all dimensions in one group.
-    """
-
-    kind: Literal["total"] = "total"
-
-
-AnyFreeBits = Annotated[ExampleFreeBits | BatchFreeBits | TotalFreeBits, Field(discriminator="kind")]
-
-
-class Capacity(Config):
-    """Capacity (Burgess et al. 2018): gamma |KL - C(t)|, which pulls the rate up as well as down to C(t)."""
-
-    kind: Literal["capacity"] = "capacity"
-    nats: Positive
-    """The rate in the end."""
-    gamma: Positive = 10.0
-    """Weight of the distance; the paper has 1000."""
-    schedule: AnySchedule = Linear()
-    """The share of ``nats`` that C(t) is at each step; annealing ends with it."""
-
-
-class Pid(Config):
-    """ControlVAE (Shao et al. 2020, alg. 1): a controller sets the weight of the KL so that the rate comes to a set point.
-
-    With e(t) = nats - KL(t): weight = min + K_p / (1 + exp(e(t))) - K_i sum_s e(s), cut to [min, max]. As in the paper there
-    is no derivative term.
-    """
-
-    kind: Literal["pid"] = "pid"
-    nats: Positive
-    """The set point."""
-    proportional_gain: NotNegative = 0.01
-    """K_p."""
-    integral_gain: Positive = 1e-4
-    """K_i: without it the rate would settle beside the set point."""
-    min_weight: NotNegative = 0.0
-    max_weight: Positive = 1.0
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min_weight >= self.max_weight:
-            raise ValueError(f"min_weight: {self.min_weight} must be below max_weight: {self.max_weight}")
-        return self
-
-
-class MinimumRate(Config):
-    """Minimum desired rate (Pelsmaeker & Aziz 2020): -ELBO + u (nats - KL), least over the model, greatest over u >= 0.
-
-    u = softplus(v), and v rises by ``lr`` times its gradient at each step. Where the rate of the plain ELBO is above ``nats``, u
-    goes to 0 and nothing is changed.
-    """
-
-    kind: Literal["minimum_rate"] = "minimum_rate"
-    nats: Positive
-    """r, the rate that the model shall not fall below."""
-    lr: Positive = 0.003
-    """Step size of the multiplier's gradient ascent; where it is too large, rate and multiplier chase each other for ever."""
-
-
-AnyFeedback = Annotated[Capacity | Pid | MinimumRate, Field(discriminator="kind")]
 
 
 class ObjectiveConfig(Config):
     """One member of the family; ``build`` makes its loss."""
+
+    kind: str
+    gradient_variance: Annotated[int, Field(ge=2)] | None = None
+    """Draws by which train/gradient_variance is measured after each epoch, each the cost of a step on one batch; null: not."""
+
+    def misfits(self, trial: TrialConfig) -> list[str]:
+        """Every reason why the rest of the trial cannot go with it, each a sentence that names the places."""
+        return []
 
     def build(self, sizes: ObjectiveSizes) -> Objective:
         """Makes the loss for these sizes; imports torch."""
@@ -121,6 +58,42 @@ class Elbo(ObjectiveConfig):
     """A floor under the KL in the loss; no reported rate or ELBO has it."""
     feedback: AnyFeedback | None = None
     """What sets the weight of the KL by the rate, in place of beta and annealing."""
+    gradient: AnyGradient = Reparametrised()
+    """Of the encoder."""
+
+    @model_validator(mode="after")
+    def _others_to_leave_in(self) -> Self:
+        if isinstance(self.gradient, Score) and self.gradient.baseline == "leave_one_out" and self.samples < 2:
+            raise ValueError(f"gradient.baseline: leave_one_out needs samples of 2 or more, not {self.samples}")
+        return self
+
+    def misfits(self, trial: TrialConfig) -> list[str]:
+        latent, faults = trial.model.latent, self._without_effect()
+        if isinstance(self.gradient, Score) and isinstance(latent, CategoricalLatent) and latent.estimator != GumbelEstimator():
+            faults.append(
+                f"model.latent.estimator.kind: {latent.estimator.kind} has no effect beside objective.gradient.kind: score; "
+                "leave it at its default"
+            )
+        return faults
+
+    def _without_effect(self) -> list[str]:
+        """What a feedback leaves without effect."""
+        if self.feedback is None:
+            return []
+        kind, faults = self.feedback.kind, []
+        if self.beta != 1.0:
+            faults.append(f"objective.beta: {self.beta} has no effect beside objective.feedback.kind: {kind}; leave it at 1")
+        if self.annealing != Constant():
+            faults.append(
+                f"objective.annealing.kind: {self.annealing.kind} has no effect beside objective.feedback.kind: {kind}; "
+                "leave it constant"
+            )
+        if self.free_bits is not None:
+            faults.append(
+                f"objective.free_bits.kind: {self.free_bits.kind} and objective.feedback.kind: {kind} both hold the rate: "
+                "choose one"
+            )
+        return faults
 
     def build(self, sizes: ObjectiveSizes) -> Objective:
         from vae_core.objectives.elbo import NegativeElbo
@@ -138,11 +111,160 @@ class ImportanceWeighted(ObjectiveConfig):
     """Of the encoder: plain, whose signal drowns in noise as K grows, or doubly reparametrised (Tucker et al. 2019), with the
     same mean and less variance."""
 
+    def misfits(self, trial: TrialConfig) -> list[str]:
+        softmax, latent, faults = trial.model.softmax.kind, trial.model.latent.kind, []
+        if softmax in ("negative_sampling", "nce"):
+            faults.append(
+                f"objective.kind: iwae weighs samples by likelihood, of which model.softmax.kind: {softmax} trains none"
+            )
+        if latent == "categorical":
+            faults.append(
+                "objective.kind: iwae needs codes that move with the posterior; those of model.latent.kind: categorical jump"
+            )
+        return faults
+
     def build(self, sizes: ObjectiveSizes) -> Objective:
         from vae_core.objectives.iwae import NegativeImportanceWeighted
 
         return NegativeImportanceWeighted(self)
 
 
-AnyObjective = Annotated[Elbo | ImportanceWeighted, Field(discriminator="kind")]
+class WassersteinConfig(ObjectiveConfig):
+    """What Wasserstein autoencoders share: distortion + weight x a distance of all codes together, q(z), from the prior.
+
+    Tolstikhin et al. 2018. No code is drawn to the prior by itself: the rate has no weight, and validation's neg_elbo has it.
+    """
+
+    weight: Positive = 10.0
+    """Of the distance, once annealing has ended."""
+    annealing: AnySchedule = Constant()
+    """The share of the weight at each step."""
+    encoder: Literal["stochastic", "deterministic"] = "stochastic"
+    """Codes are samples of the posterior, or its means. Then nothing trains the variances, which validation still samples by."""
+
+    def misfits(self, trial: TrialConfig) -> list[str]:
+        latent, prior = trial.model.latent.kind, trial.model.prior.kind
+        faults = []
+        if latent == "categorical":
+            faults.append(f"objective.kind: {self.kind} compares continuous codes, not those of model.latent.kind: {latent}")
+        elif self.encoder == "deterministic" and latent != "gaussian":
+            faults.append(f"objective.encoder: deterministic takes the mean of a Gaussian, not of model.latent.kind: {latent}")
+        if prior != "standard":
+            faults.append(f"objective.kind: {self.kind} draws codes to a prior that stays: model.prior.kind: {prior} is learned")
+        return faults
+
+
+class WaeMmd(WassersteinConfig):
+    """Wasserstein autoencoder by the maximum mean discrepancy (Tolstikhin et al. 2018, alg. 2; Gretton et al. 2012).
+
+    The kernel is sum_s C_s / (C_s + |x - y|^2), C_s = 2 d sigma^2 s.
+    """
+
+    kind: Literal["wae_mmd"] = "wae_mmd"
+    scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+    """s, each a kernel."""
+    sigma: Positive = 1.0
+    """The prior's standard deviation."""
+
+    def misfits(self, trial: TrialConfig) -> list[str]:
+        return super().misfits(trial) + _no_pairs(self, trial)
+
+    def build(self, sizes: ObjectiveSizes) -> Objective:
+        from vae_core.objectives.mmd import MmdAutoencoder
+
+        return MmdAutoencoder(self)
+
+
+class WaeAdversary(WassersteinConfig):
+    """Wasserstein autoencoder by an adversary that tells codes from the prior's (Tolstikhin et al. 2018, alg. 1)."""
+
+    kind: Literal["wae_adversary"] = "wae_adversary"
+    critic: AnyCritic = JensenShannonCritic()
+
+    def misfits(self, trial: TrialConfig) -> list[str]:
+        return super().misfits(trial) + _critic_left_behind(self, trial)
+
+    def build(self, sizes: ObjectiveSizes) -> Objective:
+        from vae_core.objectives.adversary import AdversarialAutoencoder
+
+        return AdversarialAutoencoder(self, sizes.latent)
+
+
+class BetaTcVae(ObjectiveConfig):
+    """beta-TCVAE (Chen et al. 2018): distortion + alpha mutual information + beta total correlation + gamma dimension-wise KL.
+
+    The three add up to the rate, and are estimated from the codes of a batch.
+    """
+
+    kind: Literal["beta_tcvae"] = "beta_tcvae"
+    alpha: NotNegative = 1.0
+    """Weight of the mutual information between x and z."""
+    beta: NotNegative = 6.0
+    """Weight of the total correlation, KL(q(z) || prod_d q(z_d))."""
+    gamma: NotNegative = 1.0
+    """Weight of the dimension-wise KL, sum_d KL(q(z_d) || p(z_d))."""
+    annealing: AnySchedule = Constant()
+    """The share of the three weights at each step."""
+    estimator: Literal["weighted", "stratified"] = "stratified"
+    """Of log q(z) from a batch (Chen et al. 2018, app. C). stratified has no bias in q(z); weighted is up to log N too low, N the
+    training examples, and the mutual information, and size - 1 times the total correlation, come out as much too high."""
+
+    def misfits(self, trial: TrialConfig) -> list[str]:
+        faults = _no_gaussian(self, trial) + _no_pairs(self, trial)
+        if (prior := trial.model.prior.kind) != "standard":
+            faults.append(f"objective.kind: beta_tcvae needs a prior of independent dimensions, not model.prior.kind: {prior}")
+        return faults
+
+    def build(self, sizes: ObjectiveSizes) -> Objective:
+        from vae_core.objectives.total_correlation import BetaTotalCorrelation
+
+        return BetaTotalCorrelation(self, sizes.examples)
+
+
+class FactorVae(ObjectiveConfig):
+    """FactorVAE (Kim & Mnih 2018): distortion + rate + gamma total correlation, by the density ratio of a discriminator.
+
+    It tells the codes of a batch from the same ones with each dimension permuted over the batch.
+    """
+
+    kind: Literal["factor_vae"] = "factor_vae"
+    gamma: NotNegative = 10.0
+    """Weight of the total correlation."""
+    annealing: AnySchedule = Constant()
+    """The share at each step of the whole penalty, the rate's part too."""
+    discriminator: Critic = Critic(lr=1e-4)
+
+    def misfits(self, trial: TrialConfig) -> list[str]:
+        return _no_gaussian(self, trial) + _no_pairs(self, trial) + _critic_left_behind(self, trial)
+
+    def build(self, sizes: ObjectiveSizes) -> Objective:
+        from vae_core.objectives.factor import FactorObjective
+
+        return FactorObjective(self, sizes.latent)
+
+
+def _no_pairs(objective: ObjectiveConfig, trial: TrialConfig) -> list[str]:
+    if trial.training.batch_size > 1:
+        return []
+    return [f"objective.kind: {objective.kind} compares the codes of a batch: training.batch_size must be 2 or more"]
+
+
+def _critic_left_behind(objective: ObjectiveConfig, trial: TrialConfig) -> list[str]:
+    if trial.training.procedure.kind != "aggressive":
+        return []
+    return [
+        f"training.procedure.kind: aggressive lets the encoder run ahead of the critic of objective.kind: {objective.kind}, "
+        "which moves once a step: take another procedure"
+    ]
+
+
+def _no_gaussian(objective: ObjectiveConfig, trial: TrialConfig) -> list[str]:
+    if (latent := trial.model.latent.kind) == "gaussian":
+        return []
+    return [f"objective.kind: {objective.kind} takes a code apart by dimension, as of model.latent.kind: gaussian, not {latent}"]
+
+
+AnyObjective = Annotated[Elbo | ImportanceWeighted | WaeMmd | WaeAdversary | BetaTcVae | FactorVae, Field(discriminator="kind")]
 """The family's table."""
+if not TYPE_CHECKING:
+    AnyObjective = extended(AnyObjective, ObjectiveConfig, "objectives")

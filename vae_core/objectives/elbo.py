@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Generator
 
-from vae_core.latent.interface import divergence
 from vae_core.model import VAE
 from vae_core.moment import Moment, State
 from vae_core.networks.interface import BatchT
 from vae_core.objectives.config import Elbo
+from vae_core.objectives.gradients import build_gradient
 from vae_core.objectives.interface import Objective, Terms
 from vae_core.objectives.penalties import build_penalty
 from vae_core.seeding import Streams
@@ -23,19 +23,17 @@ class NegativeElbo(Objective):
     """
 
     def __init__(self, config: Elbo) -> None:
-        self.config = config
+        self.gradient = build_gradient(config)
         self.penalty = build_penalty(config)
 
     def initial(self, generator: Generator, device: torch.device | str = "cpu") -> State:
-        return self.penalty.initial(device)
+        return self.penalty.initial(device) | self.gradient.initial(device)
 
     def annealing_end(self, total: int) -> int:
         return self.penalty.end(total)
 
     def terms(self, model: VAE[BatchT], batch: BatchT, moment: Moment, streams: Streams) -> Terms:
-        posterior = model.encode(batch, streams.dropout)
-        points = posterior.points(self.config.samples, streams.noise, moment)
-        distortion = points.expect(model.training_nll(batch, points.z, moment, streams)).mean()
-        kl = divergence(posterior, model.prior_of(batch), points)
-        penalised = self.penalty(kl, moment)
-        return Terms(distortion + penalised.value, distortion, kl.sum(-1).mean(), penalised.weight, penalised.state)
+        found = self.gradient(model, batch, model.encode(batch, streams.dropout), moment, streams)
+        distortion, rate = found.distortion.mean(), found.kl.sum(-1).mean()
+        penalised = self.penalty(found.kl, moment)
+        return Terms(distortion + penalised.value, distortion, rate, penalised.weight, penalised.state | found.state)

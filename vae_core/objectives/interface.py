@@ -39,7 +39,7 @@ class Terms:
     rate: Tensor
     """KL(q(z|x) || p(z)), unweighted and without any floor; summed over dimensions."""
     weight: Tensor | float
-    """The effective weight of the rate in the loss."""
+    """The effective weight in the loss of the rate, or of what the objective has in its place."""
     state: State
     """For the next step."""
     extra: Mapping[str, Tensor] = field(default_factory=dict)

@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from vae_core.moment import Moment, State
-from vae_core.objectives.config import (
+from vae_core.objectives.config import Elbo
+from vae_core.objectives.options import (
     BatchFreeBits,
     Capacity,
-    Elbo,
     ExampleFreeBits,
     FreeBits,
     MinimumRate,
