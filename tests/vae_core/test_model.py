@@ -24,6 +24,8 @@ from vae_core.networks.sentence import SentenceDecoder
 from vae_core.seeding import Streams
 
 TRANSFORMER: dict[str, Any] = {"kind": "transformer", "width": 16, "heads": 2, "layers": 2, "feed_forward": 24}
+CNN: dict[str, Any] = {"kind": "cnn", "width": 16, "kernel": 2, "dilations": [1, 2]}
+CHARACTERS: dict[str, Any] = {"kind": "character_cnn", "characters": 5, "widths": [1, 3], "filters": 4}
 TEXT_MODELS: dict[str, dict[str, Any]] = {
     "lstm": {},
     "gru": {"model.encoder.kind": "gru", "model.decoder.kind": "gru"},
@@ -41,8 +43,22 @@ TEXT_MODELS: dict[str, dict[str, Any]] = {
     "transformer own table": {"model.decoder": {**TRANSFORMER, "width": 8, "embedding": 8, "tie_embeddings": True}},
     "transformer of one head and odd width": {"model.decoder": {**TRANSFORMER, "width": 15, "heads": 1, "layers": 1}},
     "transformer encoder": {"model.encoder": {**TRANSFORMER, "embedding": 12}, "model.decoder.kind": "gru"},
+    "cnn": {"model.decoder": CNN},
+    "cnn tied": {"model.decoder": {**CNN, "tie_embeddings": True}},
+    "cnn own table": {"model.decoder": {**CNN, "width": 8, "kernel": 3, "embedding": 8, "tie_embeddings": True}},
+    "batch norm": {"model.latent.batch_norm": {"gamma": 0.5}},
+    "character cnn": {"model.encoder.word_vectors": CHARACTERS},
+    "character cnn, transformer": {
+        "model.encoder": {**TRANSFORMER, "embedding": 12, "word_vectors": CHARACTERS},
+        "model.decoder": TRANSFORMER,
+    },
+    "character cnn, own table": {
+        "model.encoder.word_vectors": CHARACTERS,
+        "model.decoder": {**CNN, "embedding": 8, "tie_embeddings": True},
+    },
     "xavier": {"model.initialisation": {"kind": "xavier"}},
     "orthogonal": {"model.initialisation": {"kind": "orthogonal"}, "model.decoder": TRANSFORMER},
+    "orthogonal cnn": {"model.initialisation": {"kind": "orthogonal"}, "model.decoder": CNN},
 }
 
 

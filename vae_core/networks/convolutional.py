@@ -36,7 +36,7 @@ class ConvImageEncoder(Encoder[ImageBatch]):
         for stage in self.stages:
             x = ACTIVATIONS[self.config.activation](stage(x))
             if generator is not None:
-                x = dropout(x, self.config.dropout, generator)
+                x = dropout(x, self.config.dropout, generator, self.config.dropout_noise)
         return x.flatten(1)
 
 
@@ -60,7 +60,7 @@ class ConvImageDecoder(ImageDecoder):
         for stage, size in zip(self.stages, self.sizes[1:], strict=True):
             x = ACTIVATIONS[self.config.activation](x)
             if generator is not None:
-                x = dropout(x, self.config.dropout, generator)
+                x = dropout(x, self.config.dropout, generator, self.config.dropout_noise)
             x = stage(x, output_size=size)
         height, width, channels = self.shape
         by_parameter: Tensor = x.view(-1, self.likelihood.parameters, channels, height, width).permute(0, 1, 3, 4, 2)

@@ -16,6 +16,7 @@ from vae_core.data.batching import ImageBatch
 from vae_core.likelihoods import ImageLikelihood
 from vae_core.moment import Moment
 from vae_core.networks.interface import Decoder
+from vae_core.precision import widened
 from vae_core.seeding import Streams
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": relu, "tanh": torch.tanh, "gelu": gelu}
@@ -32,7 +33,7 @@ class ImageDecoder(Decoder[ImageBatch]):
         """The likelihood's parameters, (..., Z) -> (..., k P); the generator draws the dropout, without one there is none."""
 
     def training_nll(self, batch: ImageBatch, z: Tensor, moment: Moment, streams: Streams) -> Tensor:
-        return self.likelihood.nll(self.parameters_of(z, streams.dropout), batch.pixels)
+        return self.likelihood.nll(widened(self.parameters_of(z, streams.dropout)), batch.pixels)
 
     def nll(self, batch: ImageBatch, z: Tensor) -> Tensor:
         return self.likelihood.nll(self.parameters_of(z), batch.pixels)

@@ -10,9 +10,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from vae_core.networks.initialisation import AnyInitialisation, DefaultInitialisation, OrthogonalInitialisation
+from vae_core.networks.word_vectors import WordTable
 
 Cell = Literal["lstm", "gru"]
-Layer = nn.Linear | nn.LSTM | nn.GRU | nn.Conv2d | nn.ConvTranspose2d
+Layer = nn.Linear | nn.LSTM | nn.GRU | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
 _LayerT = TypeVar("_LayerT", bound=nn.Module)
 
 
@@ -21,9 +22,9 @@ def linear(inputs: int, outputs: int, generator: Generator) -> nn.Linear:
     return _filled(nn.Linear(inputs, outputs, device="meta"), 1.0 / math.sqrt(inputs), generator)
 
 
-def embedding(words: int, width: int, generator: Generator) -> nn.Embedding:
+def embedding(words: int, width: int, generator: Generator) -> WordTable:
     """Word vectors, U(-0.1, 0.1): small enough that tied output logits start near uniform."""
-    return _filled(nn.Embedding(words, width, device="meta"), 0.1, generator)
+    return _filled(WordTable(words, width, device="meta"), 0.1, generator)
 
 
 def recurrent(cell: Cell, inputs: int, hidden: int, generator: Generator) -> nn.LSTM | nn.GRU:
@@ -41,6 +42,12 @@ def halving(inputs: int, outputs: int, kernel: int, generator: Generator) -> nn.
 def doubling(inputs: int, outputs: int, kernel: int, generator: Generator) -> nn.ConvTranspose2d:
     """A transposed convolution of stride 2, to a size that ``halving`` brings to its input's; all U(+-1/sqrt(fan in))."""
     layer = nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, device="meta")
+    return _filled(layer, 1.0 / math.sqrt(_fans(layer)[0]), generator)
+
+
+def convolution(inputs: int, outputs: int, kernel: int, generator: Generator, dilation: int = 1) -> nn.Conv1d:
+    """A convolution over ``kernel`` positions, ``dilation`` apart, without padding; all U(+-1/sqrt(fan in))."""
+    layer = nn.Conv1d(inputs, outputs, kernel, dilation=dilation, device="meta")
     return _filled(layer, 1.0 / math.sqrt(_fans(layer)[0]), generator)
 
 
@@ -86,7 +93,7 @@ def _matrices(layer: Layer) -> Iterator[tuple[Tensor, float, float]]:
         yield layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight, *_fans(layer)
 
 
-def _fans(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[float, float]:
+def _fans(layer: nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d) -> tuple[float, float]:
     """Inputs that an output reads, outputs that an input feeds: with stride s, one of the two meets 1 in s^2 of the kernel."""
     area, stride = math.prod(layer.kernel_size), math.prod(layer.stride)
     fan_in, fan_out = layer.in_channels * area, layer.out_channels * area

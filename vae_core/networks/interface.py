@@ -49,3 +49,7 @@ class Decoder(nn.Module, ABC, Generic[BatchT]):
     @abstractmethod
     def bytes_per_sample(self, batch: BatchT) -> int:
         """Rough working memory of ``nll`` for one sample of one example, which bounds how many are decoded at once."""
+
+    def tokens(self, batch: BatchT) -> int:
+        """How many words are scored; 0 for images."""
+        return 0

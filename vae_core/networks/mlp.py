@@ -6,11 +6,12 @@ Shapes: B images, P pixels, K samples, Z latent dimensions, k parameters a pixel
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Protocol
 
 from torch import Generator, Tensor, nn
 
 from vae_core.data.batching import ImageBatch
-from vae_core.dropout import dropout
+from vae_core.dropout import Noise, dropout
 from vae_core.likelihoods import ImageLikelihood
 from vae_core.networks.config import MlpDecoder, MlpEncoder
 from vae_core.networks.image import ACTIVATIONS, ImageDecoder
@@ -18,22 +19,35 @@ from vae_core.networks.initialise import linear
 from vae_core.networks.interface import Encoder
 
 
-class Mlp(nn.Module):
-    """Linear, activation, dropout for each of the widths: (..., inputs) -> (..., last width)."""
+class Layers(Protocol):
+    """The options of fully connected layers."""
 
-    def __init__(self, inputs: int, config: MlpEncoder | MlpDecoder, generator: Generator) -> None:
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def dropout_noise(self) -> Noise: ...
+
+
+class Mlp(nn.Module):
+    """Linear, activation, dropout for each of the widths: (..., inputs) -> (..., last width); without widths, its input."""
+
+    def __init__(self, inputs: int, config: Layers, generator: Generator) -> None:
         super().__init__()
         widths = (inputs, *config.hidden)
         self.layers = nn.ModuleList(linear(a, b, generator) for a, b in pairwise(widths))
-        self.widths = config.hidden
+        self.features, self.units = widths[-1], sum(config.hidden)
         self.activation = ACTIVATIONS[config.activation]
-        self.rate = config.dropout
+        self.rate, self.noise = config.dropout, config.dropout_noise
 
     def forward(self, x: Tensor, generator: Generator | None) -> Tensor:
         for layer in self.layers:
             x = self.activation(layer(x))
             if generator is not None:
-                x = dropout(x, self.rate, generator)
+                x = dropout(x, self.rate, generator, self.noise)
         return x
 
 
@@ -43,7 +57,7 @@ class MlpImageEncoder(Encoder[ImageBatch]):
     def __init__(self, config: MlpEncoder, pixels: int, generator: Generator) -> None:
         super().__init__()
         self.body = Mlp(pixels, config, generator)
-        self.features = self.body.widths[-1]
+        self.features = self.body.features
 
     def forward(self, batch: ImageBatch, generator: Generator | None) -> Tensor:
         summary: Tensor = self.body(batch.pixels, generator)
@@ -56,7 +70,7 @@ class MlpImageDecoder(ImageDecoder):
     def __init__(self, config: MlpDecoder, latent: int, pixels: int, likelihood: ImageLikelihood, generator: Generator) -> None:
         super().__init__()
         self.body = Mlp(latent, config, generator)
-        self.output = linear(self.body.widths[-1], likelihood.parameters * pixels, generator)
+        self.output = linear(self.body.features, likelihood.parameters * pixels, generator)
         self.likelihood = likelihood
 
     def parameters_of(self, z: Tensor, generator: Generator | None = None) -> Tensor:
@@ -64,4 +78,4 @@ class MlpImageDecoder(ImageDecoder):
         return parameters
 
     def bytes_per_sample(self, batch: ImageBatch) -> int:
-        return 2 * 4 * (sum(self.body.widths) + 2 * self.output.out_features)
+        return 2 * 4 * (self.body.units + 2 * self.output.out_features)

@@ -15,10 +15,13 @@ from torch.nn.functional import relu, scaled_dot_product_attention
 from vae_core.data.batching import TextBatch
 from vae_core.data.vocabulary import WordList
 from vae_core.dropout import dropout, locked_mask
-from vae_core.networks.config import TransformerDecoder, TransformerEncoder, TransformerLayers
 from vae_core.networks.initialise import linear
 from vae_core.networks.interface import Encoder
-from vae_core.networks.sentence import SentenceDecoder, State, embed
+from vae_core.networks.sentence import SentenceDecoder, beside_code
+from vae_core.networks.text import State
+from vae_core.networks.text_config import TransformerDecoder, TransformerEncoder, TransformerLayers
+from vae_core.networks.word_vectors import WordVectors, embed
+from vae_core.precision import widened
 from vae_core.softmax.config import SoftmaxConfig
 
 
@@ -35,14 +38,15 @@ def attend(query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None, ke
     scores = query @ key.mT / math.sqrt(query.shape[-1])
     if visible is not None:
         scores = scores.masked_fill(~visible, -torch.inf)
-    return (scores.softmax(-1) * kept) @ value
+    return (widened(scores).softmax(-1) * kept) @ value
 
 
 def positions(first: int, count: int, like: Tensor) -> Tensor:
     """Sinusoids of the positions from ``first`` on, (count, W): sin and cos of t / 10000^(2 i / W) (Vaswani et al. 2017, 3.5)."""
     width = like.shape[-1]
-    pair = torch.arange(0, width, 2, device=like.device, dtype=like.dtype)
-    place = torch.arange(first, first + count, device=like.device, dtype=like.dtype)
+    dtype = widened(like[:0]).dtype  # bfloat16 cannot tell 256 from 257
+    pair = torch.arange(0, width, 2, device=like.device, dtype=dtype)
+    place = torch.arange(first, first + count, device=like.device, dtype=dtype)
     angle = place.unsqueeze(1) * torch.exp(-math.log(10000.0) / width * pair)
     return torch.stack((angle.sin(), angle.cos()), 2).flatten(1)[:, :width]
 
@@ -82,7 +86,7 @@ class Block(nn.Module):
         return self.mix(attend(query, key, value, visible, kept).transpose(1, 2).flatten(2)), (key, value)
 
     def _dropped(self, x: Tensor, generator: Generator | None) -> Tensor:
-        return x if generator is None else dropout(x, self.config.dropout, generator)
+        return x if generator is None else dropout(x, self.config.dropout, generator, self.config.dropout_noise)
 
 
 class Stack(nn.Module):
@@ -102,7 +106,7 @@ class Stack(nn.Module):
         x = self.inputs(inputs)
         x = x + positions(0 if past is None else past[0].shape[2], x.shape[1], x)
         if generator is not None:
-            x = dropout(x, self.config.dropout, generator)
+            x = dropout(x, self.config.dropout, generator, self.config.dropout_noise)
         state: list[Tensor] = []
         for place, block in enumerate(self.blocks):
             x, of_block = block(x, visible, None if past is None else past[2 * place : 2 * place + 2], generator)
@@ -113,7 +117,7 @@ class Stack(nn.Module):
 class TransformerSentenceEncoder(Encoder[TextBatch]):
     """Reads w1 .. wn </s>, each word seeing all; the summary is the mean over these positions."""
 
-    def __init__(self, config: TransformerEncoder, table: nn.Embedding, generator: Generator) -> None:
+    def __init__(self, config: TransformerEncoder, table: WordVectors, generator: Generator) -> None:
         super().__init__()
         self.config = config
         self.table = table
@@ -124,7 +128,7 @@ class TransformerSentenceEncoder(Encoder[TextBatch]):
         vectors = _scaled(embed(self.table, batch.targets, self.config.embedding_dropout, generator))
         states, _ = self.stack(vectors, batch.mask[:, None, None, :], None, generator)
         summary: Tensor = (states * batch.mask.unsqueeze(2)).sum(1) / batch.lengths.unsqueeze(1)
-        return summary if generator is None else dropout(summary, self.config.dropout, generator)
+        return summary if generator is None else dropout(summary, self.config.dropout, generator, self.config.dropout_noise)
 
 
 class TransformerSentenceDecoder(SentenceDecoder):
@@ -136,7 +140,7 @@ class TransformerSentenceDecoder(SentenceDecoder):
         self,
         config: TransformerDecoder,
         latent: int,
-        table: nn.Embedding,
+        table: WordVectors,
         softmax: SoftmaxConfig,
         vocabulary: WordList,
         generator: Generator,
@@ -171,7 +175,7 @@ class TransformerSentenceDecoder(SentenceDecoder):
     def _inputs(self, words: Tensor, z: Tensor, generator: Generator | None) -> Tensor:
         """Word vectors beside the code, (B, T, E + Z); z itself is never dropped."""
         vectors = _scaled(embed(self.table, words, self.config.embedding_dropout, generator))
-        return torch.cat((vectors, z.unsqueeze(1).expand(-1, words.shape[1], -1)), 2)
+        return beside_code(vectors, z)
 
 
 def _scaled(vectors: Tensor) -> Tensor:

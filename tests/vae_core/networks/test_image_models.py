@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from tests.vae_core.conftest import MakeConfig
@@ -25,6 +26,7 @@ from vae_core.trainer import Trainer
 CONV: dict[str, Any] = {"kind": "conv", "channels": [3, 5]}
 MODELS: dict[str, dict[str, Any]] = {
     "mlp": {},
+    "linear": {"model.encoder": {"kind": "mlp", "hidden": []}, "model.decoder": {"kind": "mlp", "hidden": []}},
     "conv": {"model.encoder": CONV, "model.decoder": CONV},
     "conv encoder": {"model.encoder": {**CONV, "kernel": 5}},
     "conv decoder": {"model.decoder": {**CONV, "channels": [4], "activation": "tanh"}},
@@ -121,6 +123,10 @@ def test_every_weight_is_trained(changes: dict[str, Any], image_config: MakeConf
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
 def test_dropout_acts_in_training_only_and_draws_from_its_generator(part: str, changes: dict[str, Any], image_config: MakeConfig):
     network = {**changes.get(f"model.{part}", {"kind": "mlp", "hidden": [24]}), "dropout": 0.5}
+    if network.get("hidden") == []:
+        with pytest.raises(ValidationError, match=r"dropout: 0\.5 is of hidden layers, and hidden: \[\] has none"):
+            model_of({f"model.{part}": network}, image_config)
+        return
     model, plain = model_of({**changes, f"model.{part}": network}, image_config), model_of(changes, image_config)
     batch, z, before = images((8, 8)), codes(1, 4, 4), torch.get_rng_state()
     assert torch.equal(model.encode(batch).mean, plain.encode(batch).mean)

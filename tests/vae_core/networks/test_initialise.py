@@ -13,7 +13,6 @@ from tests.vae_core.conftest import MakeConfig
 from vae_core.data.text import TextData
 from vae_core.latent.gaussian import GaussianPosterior
 from vae_core.model import ModelSizes, build_model
-from vae_core.networks.config import LstmDecoder, LstmEncoder
 from vae_core.networks.initialisation import (
     AnyInitialisation,
     DefaultInitialisation,
@@ -23,8 +22,9 @@ from vae_core.networks.initialisation import (
     UniformInitialisation,
     XavierInitialisation,
 )
-from vae_core.networks.initialise import doubling, embedding, halving, initialise, linear, recurrent
+from vae_core.networks.initialise import convolution, doubling, embedding, halving, initialise, linear, recurrent
 from vae_core.networks.recurrent import RecurrentSentenceDecoder, RecurrentSentenceEncoder
+from vae_core.networks.recurrent_config import LstmDecoder, LstmEncoder
 
 CONFIGS: dict[str, ScaledInitialisation | OrthogonalInitialisation] = {
     "uniform": UniformInitialisation(bound=0.05),
@@ -39,6 +39,7 @@ CONFIGS: dict[str, ScaledInitialisation | OrthogonalInitialisation] = {
 SCALED = {name: config for name, config in CONFIGS.items() if isinstance(config, ScaledInitialisation)}
 LAYERS: dict[str, tuple[Any, float, float]] = {
     "linear": (lambda: linear(300, 500, generator()), 300, 500),
+    "convolution over positions": (lambda: convolution(80, 90, 3, generator(), dilation=2), 80 * 3, 90 * 3),
     "convolution": (lambda: halving(40, 60, 3, generator()), 40 * 9, 60 * 9 / 4),
     "transposed convolution": (lambda: doubling(40, 60, 3, generator()), 40 * 9 / 4, 60 * 9),
 }

@@ -17,8 +17,8 @@ from vae_core.data.text import TextData
 from vae_core.generate import decode_text
 from vae_core.model import VAE, build_model
 from vae_core.moment import Moment
-from vae_core.networks.config import TransformerDecoder, TransformerEncoder
 from vae_core.networks.sentence import SentenceDecoder
+from vae_core.networks.text_config import TransformerDecoder, TransformerEncoder
 from vae_core.networks.transformer import Block, TransformerSentenceEncoder, attend, positions
 from vae_core.seeding import Streams
 from vae_core.trainer import Trainer
