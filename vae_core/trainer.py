@@ -12,10 +12,13 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
+from vae_core.best import Best, put_weights, weights_of
 from vae_core.config import TrialConfig
 from vae_core.evaluate import evaluate, importance_weighted
+from vae_core.gradient_variance import gradient_variance
 from vae_core.model import Data, build_model
 from vae_core.objectives.interface import ObjectiveSizes
+from vae_core.procedures.interface import Surroundings
 from vae_core.seeding import Streams, derive_seed, make_generator
 from vae_core.updates import Updates
 
@@ -79,13 +82,16 @@ class Trainer:
         """The records of the epochs so far, without the final one."""
         self.outcome: Outcome | None = None
         """None until training has ended."""
-        self.steps_per_epoch = math.ceil(len(data.splits["train"]) / config.training.batch_size)
+        batches = math.ceil(len(data.splits["train"]) / config.training.batch_size)
+        self.steps_per_epoch = math.ceil(batches / config.training.accumulate)
         self.total_steps = config.training.epochs * self.steps_per_epoch
         self._data = data
         self._streams = Streams.create(config.seed, self.device)
         sizes = ObjectiveSizes(len(data.splits["train"]), self.model.latent_size)
-        self._updates = Updates(config, self.model, sizes, self.total_steps, self._streams)
-        self._best_weights: dict[str, Tensor] = {}
+        self._procedure = config.training.procedure.build(Surroundings(config, self.model, data, sizes, self.device))
+        objective = self._procedure.objective(config.objective.build(sizes))
+        self._updates = Updates(config, self.model, objective, self.total_steps, self._streams)
+        self._kept = Best(self.model, self._updates, config.training.rollback)
         self.annealing_end = self._updates.objective.annealing_end(self.total_steps)
         """The first step from which on epochs are candidates."""
 
@@ -103,6 +109,8 @@ class Trainer:
             if (reason := self._reason_to_end()) is not None:
                 yield from self._finish(reason)
                 return
+            if (best := self._best()) is not None:
+                self._kept.roll_back_if_due(len(self.history), best.epoch)
             record = self._epoch(len(self.history) + 1)
             if record is not None:
                 self.history.append(record)
@@ -121,9 +129,10 @@ class Trainer:
         state = {
             "config": self.config.fingerprint(),
             "data": self._data.fingerprint,
-            "model": self._weights(),
-            "best_weights": self._best_weights,
+            "model": weights_of(self.model),
+            "best": self._kept.state_dict(),
             "updates": self._updates.state_dict(),
+            "procedure": self._procedure.state_dict(),
             "streams": self._streams.state_dict(),
             "history": [record.to_dict() for record in self.history],
             "outcome": None if self.outcome is None else asdict(self.outcome),
@@ -140,15 +149,17 @@ class Trainer:
             if state[name] != own:
                 raise ValueError(f"this state belongs to another trial: its {name} fingerprint is {state[name]}, not {own}")
         state = copy.deepcopy(state)
-        self._put_weights(state["model"])
-        self._best_weights = {name: weight.to(self.device) for name, weight in state["best_weights"].items()}
+        put_weights(self.model, state["model"])
+        self._kept.load_state_dict(state["best"])
         self._updates.load_state_dict(state["updates"])
+        self._procedure.load_state_dict(state["procedure"])
         self._streams.load_state_dict(state["streams"])
         self.history = [Record.from_dict(plain) for plain in state["history"]]
         self.outcome = None if state["outcome"] is None else Outcome(**state["outcome"])
 
     def _epoch(self, epoch: int) -> Record | None:
         """Trains and validates one epoch; None where something was not finite, with the outcome set."""
+        self._procedure.before_epoch(epoch - 1, self._updates)
         trained = self._train()
         if trained is None:
             return None
@@ -156,29 +167,33 @@ class Trainer:
         if not math.isfinite(scores["neg_elbo"]):
             self._fail(scores["neg_elbo"], f"val/neg_elbo at epoch {epoch}")
             return None
+        self._procedure.after_epoch(scores)
         annealed = self.step >= self.annealing_end
         best = self._best()
         improved = annealed and (best is None or scores["neg_elbo"] < best.metrics["val/neg_elbo"])
         if improved:
-            self._best_weights = {name: weight.clone() for name, weight in self._weights().items()}
+            self._kept.take()
         metrics = trained | {f"val/{name}": value for name, value in scores.items()}
+        metrics |= gradient_variance(self.model, self._updates.objective, self._updates.moment, self._data, self.config)
         return Record(epoch, self.step, metrics, annealed, improved)
 
     def _train(self) -> dict[str, float] | None:
         """One pass over the training split."""
         started_s = time.perf_counter()
         plan = self._data.plan("train", self.config.training.batch_size, self._streams.shuffle)
-        assert len(plan) == self.steps_per_epoch, "schedules count on it"
+        together = self.config.training.accumulate
+        steps = [plan[start : start + together] for start in range(0, len(plan), together)]
+        assert len(steps) == self.steps_per_epoch, "schedules count on it"
         first = self.step
-        sizes, tokens = torch.zeros(len(plan), dtype=torch.float64), 0
+        sizes, tokens = torch.zeros(len(steps), dtype=torch.float64), 0
         rows: list[Tensor] = []
-        for place, index in enumerate(plan):
-            batch: Any = self._data.batch("train", index, self._streams.binarise).to(self.device)
-            found = self._updates(batch)
+        for place, indices in enumerate(steps):
+            batches: list[Any] = [self._data.batch("train", index, self._streams.binarise).to(self.device) for index in indices]
+            found = self._updates(*batches, of=self._procedure.before_step(self._updates))
             rows.append(torch.stack((found.loss, found.distortion, found.rate, *found.extra.values())).detach().double())
-            sizes[place] = batch.size
-            tokens += getattr(batch, "tokens", 0)
-            if (place + 1) % _CHECK_EVERY == 0 or place + 1 == len(plan):
+            sizes[place] = sum(batch.size for batch in batches)
+            tokens += sum(self.model.decoder.tokens(batch) for batch in batches)
+            if (place + 1) % _CHECK_EVERY == 0 or place + 1 == len(steps):
                 losses = torch.stack(rows)[:, 0]
                 if not losses.isfinite().all():
                     bad = int((~losses.isfinite()).nonzero()[0, 0])
@@ -195,6 +210,7 @@ class Trainer:
             "train/step": float(self.step),
             "train/examples_per_s": sizes.sum().item() / seconds,
         }
+        metrics |= self._procedure.metrics()
         metrics |= {f"train/{name}": value for name, value in zip(found.extra, extra, strict=True)}
         if tokens:
             metrics["train/tokens_per_s"] = tokens / seconds
@@ -202,7 +218,7 @@ class Trainer:
 
     def _finish(self, reason: str) -> Iterator[Record]:
         """Scores the selected weights on the test split."""
-        self._put_weights(self._best_weights)
+        self._kept.put()
         config, seed = self.config.evaluation, derive_seed(self.config.seed, "test")
         scores = evaluate(self.model, self._data, "test", EVALUATION_BATCH, seed)
         if not math.isfinite(scores["neg_elbo"]):
@@ -231,13 +247,3 @@ class Trainer:
 
     def _fail(self, value: float, what: str) -> None:
         self.outcome = Outcome("FAILED", f"{'NaN' if math.isnan(value) else 'infinite'} {what}")
-
-    def _weights(self) -> dict[str, Tensor]:
-        """Parameters and buffers, shared ones once; not copied."""
-        return {name: parameter.detach() for name, parameter in self.model.named_parameters()} | dict(self.model.named_buffers())
-
-    def _put_weights(self, weights: dict[str, Tensor]) -> None:
-        own = self._weights()
-        assert own.keys() == weights.keys(), f"weights of another model: {sorted(own.keys() ^ weights.keys())}"
-        for name, weight in own.items():
-            weight.copy_(weights[name])
