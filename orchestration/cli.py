@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from orchestration.commands import again
+from orchestration.commands.options import HomeOption, NameArgument, RunArgument, SweepArgument, UsageFault
 from orchestration.terminal import conclude, interruptible, locate, report_of
 
 app = typer.Typer(
@@ -23,19 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", metavar="DIR", help="Where sweeps are kept. Default: $VAE_SWEEPS_HOME, else ./vae-sweeps-home."),
-]
-RunArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN",
-        help="SWEEP/NUMBER, SWEEP for its best trial (where none is complete, the best collapsed one), or an MLflow run id.",
-    ),
-]
-SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
 
 
 class Template(StrEnum):
@@ -57,10 +46,6 @@ class Decoding(StrEnum):
     top_k = "top-k"
     nucleus = "nucleus"
     beam = "beam"
-
-
-class UsageFault(ValueError):
-    """The command's words are wrong; the message says how."""
 
 
 @app.command()
@@ -135,7 +120,7 @@ def run(
 
 @app.command()
 def resume(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The sweep.")],
+    name: NameArgument,
     home: HomeOption = None,
     debug: Annotated[bool, typer.Option("--debug", help="In this process, without Ray.")] = False,
 ) -> None:
@@ -173,7 +158,7 @@ def list_sweeps(home: HomeOption = None) -> None:
 
 @app.command()
 def status(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The sweep.")],
+    name: NameArgument,
     home: HomeOption = None,
 ) -> None:
     """Show how a sweep stands: its state, trials by state, the best so far."""
@@ -189,7 +174,7 @@ def status(
 
 @app.command()
 def report(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The sweep.")],
+    name: NameArgument,
     format: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.table,
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Into a file; needed for parquet.")] = None,
     sort: Annotated[
@@ -236,6 +221,24 @@ def generate(
     length_penalty: Annotated[
         float | None, typer.Option(help="beam: power of the length that log p is divided by; 0 is none. Default: 1.")
     ] = None,
+    svd_width: Annotated[
+        int | None,
+        typer.Option(
+            "--svd-width", metavar="W", help="Faster words, nearly the same: rank all of them in W dimensions (SVD softmax)"
+        ),
+    ] = None,
+    svd_top: Annotated[
+        int | None, typer.Option("--svd-top", metavar="N", help="... and compute the N best exactly. For a full softmax.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="NAME", help="For a model that knows labels: of this one. Default: N of each.")
+    ] = None,
+    attribute: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Instead of samples: N test examples changed towards this label.")
+    ] = None,
+    minus: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --attribute: away from this label. Default: from all others.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Text, or PNG for images (needed there).")
@@ -243,12 +246,27 @@ def generate(
     home: HomeOption = None,
 ) -> None:
     """Draw codes from the prior and decode them with a finished trial's model."""
-    from orchestration.decoding_flags import decoding_of
+    from orchestration.decoding_flags import decoding_of, svd_of
     from orchestration.trial_view import generate_samples
 
     options = {"temperature": temperature, "k": k, "p": p, "beams": beams, "length_penalty": length_penalty}
     chosen = decoding_of(decoding.value if decoding else None, options)
-    typer.echo(generate_samples(run, number, chosen, seed, output, locate(run.partition("/")[0], home)))
+    svd = svd_of(svd_width, svd_top)
+    if attribute is not None:
+        from orchestration.attribute_view import generate_changed
+
+        if label is not None or svd is not None:
+            raise UsageFault("--attribute changes test examples: --label and --svd-width are for samples of the prior")
+        where = locate(run.partition("/")[0], home)
+        typer.echo(generate_changed(run, number, attribute, minus, chosen, seed, output, where))
+        return
+    if minus is not None:
+        raise UsageFault(f"--minus {minus} goes with --attribute NAME: the label that is added in its place")
+    typer.echo(generate_samples(run, number, chosen, seed, output, locate(run.partition("/")[0], home), label, svd))
+
+
+app.command()(again.reproduce)
+app.command()(again.evaluate)
 
 
 @app.command()
@@ -297,8 +315,11 @@ def main() -> None:
     except Exception as error:
         from dashboards.errors import StoreError
         from orchestration.tracking.spool import SpoolBusy
+        from vae_core.plugins import PluginError
 
-        code = 2 if isinstance(error, _user_mistakes()) else 1 if isinstance(error, (StoreError, SpoolBusy)) else None
+        # With a broken plugin the modules of the other mistakes cannot even be imported.
+        mistakes = (PluginError,) if isinstance(error, PluginError) else _user_mistakes()
+        code = 2 if isinstance(error, mistakes) else 1 if isinstance(error, (StoreError, SpoolBusy)) else None
         if code is None:
             raise
         typer.echo(f"vae-sweeps: {error}", err=True)
