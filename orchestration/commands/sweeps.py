@@ -1,0 +1,118 @@
+"""Commands on a sweep: run it, go on with it, look at it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.commands.options import HomeOption, NameArgument, SweepArgument, UsageFault
+from orchestration.terminal import conclude, interruptible, locate, report_of
+
+
+class Format(StrEnum):
+    table = "table"
+    markdown = "markdown"
+    csv = "csv"
+    parquet = "parquet"
+    json = "json"
+
+
+def run(
+    sweep: SweepArgument,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the file; repeatable.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Instead of the file's name.")] = None,
+    home: HomeOption = None,
+    debug: Annotated[bool, typer.Option("--debug", help="One trial after the other in this process, without Ray.")] = False,
+) -> None:
+    """Run a sweep in the foreground; Ctrl-C ends it in good order, `resume` goes on."""
+    from rich.console import Console
+
+    from orchestration.launch import run_sweep
+    from orchestration.spec import load_sweep
+    from orchestration.summary import summarise
+
+    spec = load_sweep(sweep, set_ or [], name=name, data_files=True)
+    typer.echo(f"{spec.name}: {spec.question}\n{summarise(spec)}")
+    with interruptible(spec.name):
+        result = run_sweep(spec, home=home, debug=debug, console=Console())
+    conclude(result)
+
+
+def resume(
+    name: NameArgument,
+    home: HomeOption = None,
+    debug: Annotated[bool, typer.Option("--debug", help="In this process, without Ray.")] = False,
+) -> None:
+    """Go on with a sweep that was interrupted or killed."""
+    from rich.console import Console
+
+    from orchestration.launch import resume_sweep
+
+    with interruptible(name):
+        result = resume_sweep(name, home=home, debug=debug, console=Console())
+    conclude(result)
+
+
+def list_sweeps(home: HomeOption = None) -> None:
+    """List the sweeps of the home."""
+    import pandas as pd
+    from rich.console import Console
+
+    from dashboards import NoHome, load_sweeps
+    from dashboards.status import sweeps_table
+    from orchestration.tracking.sweep_record import tracking_uris
+
+    where = locate(None, home)
+    frames, absent = [], None
+    for uri in tracking_uris(where):
+        try:
+            frames.append(load_sweeps(tracking_uri=uri))
+        except NoHome as error:
+            absent = error
+    if not frames and absent is not None:
+        raise absent
+    Console().print(sweeps_table(pd.concat(frames, ignore_index=True)))
+
+
+def status(
+    name: NameArgument,
+    home: HomeOption = None,
+) -> None:
+    """Show how a sweep stands: its state, trials by state, the best so far."""
+    from dashboards.status import status_lines
+    from orchestration.launch import holder
+
+    where = locate(name, home)
+    for line in status_lines(name, home=where.root, tracking_uri=where.tracking_uri):
+        typer.echo(line)
+    driver = holder(name, where)
+    typer.echo(f"driven by {driver}" if driver else f"no driver is running; if trials are left: vae-sweeps resume {name}")
+
+
+def report(
+    name: NameArgument,
+    format: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.table,
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Into a file; needed for parquet.")] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Order by this column; default: the searched metric.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N trials.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """The table of a sweep's trials."""
+    from orchestration.output import write_output
+
+    if output is None and format is Format.parquet:
+        raise UsageFault("parquet is binary: name a file with --output FILE")
+    content = report_of(name, format.value, sort, top, locate(name, home))
+    if output is not None:
+        write_output(output, content)
+        typer.echo(f"wrote {output}")
+    else:
+        assert isinstance(content, str)
+        typer.echo(content)
