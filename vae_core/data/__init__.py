@@ -1,20 +1,19 @@
 """Data sets: text and images as arrays of NumPy, shared between trials without a copy."""
 
-from vae_core.data.config import (
-    AnyData,
+from vae_core.data.base_config import DataConfig, Splitting
+from vae_core.data.config import AnyData, Digits, Npz, NpzLabels
+from vae_core.data.errors import DataError
+from vae_core.data.text_config import (
     Csv,
-    DataConfig,
-    Digits,
+    HuggingFace,
     JsonLines,
-    Npz,
+    LabelledFiles,
     Parquet,
     PythonDocs,
-    Splitting,
     TextFile,
     TextTable,
     Vocabulary,
 )
-from vae_core.data.errors import DataError
 
 __all__ = [
     "AnyData",
@@ -22,8 +21,11 @@ __all__ = [
     "DataConfig",
     "DataError",
     "Digits",
+    "HuggingFace",
     "JsonLines",
+    "LabelledFiles",
     "Npz",
+    "NpzLabels",
     "Parquet",
     "PythonDocs",
     "Splitting",

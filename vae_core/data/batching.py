@@ -37,6 +37,8 @@ class TextBatch:
     """bool (B, T): True where there is a target."""
     lengths: Tensor
     """int64 (B,): n + 1."""
+    labels: Tensor | None = None
+    """int64 (B,): each sentence's label by number; None where the data have none."""
 
     @property
     def size(self) -> int:
@@ -50,7 +52,8 @@ class TextBatch:
 
     def to(self, device: torch.device | str) -> TextBatch:
         """The same batch there."""
-        moved = TextBatch(*(tensor.to(device) for tensor in (self.inputs, self.targets, self.mask, self.lengths)))
+        inputs, targets, mask, lengths = (part.to(device) for part in (self.inputs, self.targets, self.mask, self.lengths))
+        moved = TextBatch(inputs, targets, mask, lengths, None if self.labels is None else self.labels.to(device))
         moved.__dict__["tokens"] = self.tokens  # counted before the move: reading it from a GPU would wait for the GPU
         return moved
 
@@ -61,6 +64,8 @@ class ImageBatch:
 
     pixels: Tensor
     """float32 (B, pixels of an image), in [0, 1]."""
+    labels: Tensor | None = None
+    """int64 (B,): each image's label by number; None where the data have none."""
 
     @property
     def size(self) -> int:
@@ -69,7 +74,7 @@ class ImageBatch:
 
     def to(self, device: torch.device | str) -> ImageBatch:
         """The same batch there."""
-        return ImageBatch(self.pixels.to(device))
+        return ImageBatch(self.pixels.to(device), None if self.labels is None else self.labels.to(device))
 
 
 Batch = TextBatch | ImageBatch

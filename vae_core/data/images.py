@@ -9,7 +9,6 @@ import difflib
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -18,9 +17,11 @@ import torch
 from torch import Generator
 
 from vae_core.data.arrays import digest, read_only
+from vae_core.data.base_config import short_name
 from vae_core.data.batching import ImageBatch, plan_shuffled
 from vae_core.data.errors import DataError
 from vae_core.data.files import existing_file
+from vae_core.data.labels import Numbers, label_names, label_parts, label_text, number_labels, require_examples
 from vae_core.data.splitting import SPLITS, split_indices
 
 if TYPE_CHECKING:
@@ -37,9 +38,13 @@ class ImageSplit:
 
     pixels: Array
     """(n, H, W[, C]): uint8, 255 is white; or float32 in [0, 1]."""
+    labels: npt.NDArray[np.int64] | None = None
+    """(n,): each image's label by number; None where there are none."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pixels", read_only(self.pixels))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", read_only(self.labels))
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -61,9 +66,13 @@ class ImageData:
     name: str
     fingerprint: str
     """SHA-256 of the prepared content, 16 hex digits; the same wherever the file lies."""
+    labels: tuple[str, ...] | None = None
+    """Names of the labels by number, those of train; None where there are none."""
 
     @classmethod
-    def make(cls, splits: Mapping[str, ImageSplit], pixels: PixelKind, name: str) -> ImageData:
+    def make(
+        cls, splits: Mapping[str, ImageSplit], pixels: PixelKind, name: str, labels: tuple[str, ...] | None = None
+    ) -> ImageData:
         """Draws black and white where ``pixels`` asks for it, and computes the fingerprint."""
         once = {"dynamic": ("valid", "test"), "static": SPLITS, "grey": ()}[pixels]
         ready = {
@@ -72,7 +81,8 @@ class ImageData:
         parts: list[str | Array] = [pixels]
         for split in SPLITS:
             parts += [split, ready[split].pixels]
-        return cls(ready, ready["train"].pixels.shape[1:], pixels, name, digest(parts))
+        parts += label_parts(labels, {split: ready[split].labels for split in SPLITS})
+        return cls(ready, ready["train"].pixels.shape[1:], pixels, name, digest(parts), labels)
 
     def plan(self, split: str, batch_size: int, generator: Generator | None) -> list[npt.NDArray[np.int64]]:
         """The batches of an epoch as index arrays; see ``plan_shuffled``."""
@@ -86,22 +96,25 @@ class ImageData:
         """
         place = np.asarray(index, dtype=np.int64)
         assert place.size
-        pixels = torch.from_numpy(self.splits[split].pixels[place].reshape(len(place), -1))
+        source = self.splits[split]
+        pixels = torch.from_numpy(source.pixels[place].reshape(len(place), -1))
         if pixels.dtype == torch.uint8:
             pixels = pixels.float().div_(255)
         if self.pixels == "dynamic" and split == "train":
             if generator is None:
                 raise ValueError("dynamic pixels of train are drawn anew in each batch: give a generator")
             pixels = (torch.rand(pixels.shape, generator=generator) < pixels).float()
-        return ImageBatch(pixels)
+        return ImageBatch(pixels, None if source.labels is None else torch.from_numpy(source.labels[place]))
 
 
 def load_digits(config: Digits) -> ImageData:
     """scikit-learn's 1,797 digits, 8 x 8 with 17 grey levels, split by ``config.split``; the package brings them along."""
     from sklearn.datasets import load_digits as bundled
 
-    source = ImageSplit((bundled().images / 16).astype(np.float32))
-    return _image_data({"train": source}, config, "digits", "data.kind: digits")
+    found = bundled()
+    source = ImageSplit((found.images / 16).astype(np.float32), found.target.astype(np.int64) if config.labels else None)
+    names = tuple(str(name) for name in found.target_names) if config.labels else None
+    return _image_data({"train": source}, config, "digits", "data.kind: digits", names)
 
 
 def load_npz(config: Npz) -> ImageData:
@@ -117,11 +130,22 @@ def load_npz(config: Npz) -> ImageData:
         read = _Reader(config.path, archive)
         named = {split: name for split in SPLITS if (name := getattr(config, split)) is not None}
         sources = {split: ImageSplit(read.pixels(f"data.{split}", name)) for split, name in named.items()}
+        names, numbers = _labels(read, config, {split: len(source) for split, source in sources.items()})
     shapes = {split: _times(source.pixels.shape[1:]) for split, source in sources.items()}
     for split, shape in shapes.items():
         if shape != shapes["train"]:
             raise DataError(f"data.{split}: images of {config.path} are {shape}, those of train {shapes['train']}: use one shape")
-    return _image_data(sources, config, "/".join(Path(config.path).parts[-2:]), f"data.path: {config.path}")
+    sources = {split: ImageSplit(source.pixels, numbers.get(split)) for split, source in sources.items()}
+    return _image_data(sources, config, short_name(config.path), f"data.path: {config.path}", names)
+
+
+def _labels(read: _Reader, config: Npz, sizes: Mapping[str, int]) -> tuple[tuple[str, ...] | None, dict[str, Numbers]]:
+    """Names of the labels, and the labels of each split that has an array, (n,)."""
+    if config.labels is None:
+        return None, {}
+    found = {split: read.labels(f"data.labels.{split}", getattr(config.labels, split), n) for split, n in sizes.items()}
+    names = label_names(found["train"])
+    return names, {split: number_labels(f"data.labels.{split}", labels, names) for split, labels in found.items()}
 
 
 class _Reader:
@@ -155,11 +179,20 @@ class _Reader:
             raise self._fault(field, name, f"goes from {low:g} to {high:g}", "floats must lie in [0, 1]: scale them")
         return array.astype(np.float32)
 
+    def labels(self, field: str, name: str, n: int) -> list[str]:
+        """The labels of n images by name."""
+        array = self._array(field, name)
+        if array.shape != (n,):
+            raise self._fault(field, name, f"has shape {array.shape}", f"labels are ({n},), one for each image")
+        if array.dtype.kind not in "iubU":
+            raise self._fault(field, name, f"is {array.dtype}", "save labels as integers, truth values or text")
+        return [str(label_text(label)) for label in array]
+
     def _array(self, field: str, name: str) -> Array:
         if name not in self.archive.files:
             near = difflib.get_close_matches(name, self.archive.files, n=1)
             cure = f"did you mean {near[0]}?" if near else "name one of them"
-            if field in ("data.valid", "data.test"):
+            if field in ("data.valid", "data.test"):  # labels go with their images
                 cure += ", or null to take a share of train"
             raise DataError(
                 f"{field}: {self.path} has no array {name!r}; it has {', '.join(self.archive.files) or 'none at all'}: {cure}"
@@ -176,11 +209,19 @@ class _Reader:
         return DataError(f"{field}: array {name!r} of {self.path} {what}; {cure}")
 
 
-def _image_data(sources: Mapping[str, ImageSplit], config: ImageConfig, name: str, place: str) -> ImageData:
+def _image_data(
+    sources: Mapping[str, ImageSplit], config: ImageConfig, name: str, place: str, labels: tuple[str, ...] | None
+) -> ImageData:
     whole = sources["train"]
     parts = split_indices(len(whole), config.split, place, valid="valid" not in sources, test="test" not in sources)
-    taken = {split: ImageSplit(whole.pixels[index]) for split, index in parts.items()}
-    return ImageData.make({**sources, **taken}, config.pixels, name)
+    taken = {
+        split: ImageSplit(whole.pixels[index], None if whole.labels is None else whole.labels[index])
+        for split, index in parts.items()
+    }
+    splits = {**sources, **taken}
+    if labels is not None:
+        require_examples(place, labels, splits["train"].labels)
+    return ImageData.make(splits, config.pixels, name, labels)
 
 
 def _binarised(split: ImageSplit, stream: int) -> ImageSplit:
@@ -189,7 +230,7 @@ def _binarised(split: ImageSplit, stream: int) -> ImageSplit:
     white = np.empty(split.pixels.shape, dtype=np.uint8)
     for place, image in enumerate(split.pixels):  # one by one: random numbers for all would take 8 bytes a pixel
         white[place] = (generator.random(image.shape) * _white(image) < image) * np.uint8(255)
-    return ImageSplit(white)
+    return ImageSplit(white, split.labels)
 
 
 def _white(pixels: Array) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,17 @@ class Ragged(NamedTuple):
     """(N,)."""
     offsets: npt.NDArray[np.int64]
     """(n + 1,)."""
+    labels: npt.NDArray[np.int64] | None = None
+    """(n,): of each sequence; None where there are none."""
+
+    @classmethod
+    def of(cls, rows: Sequence[npt.NDArray[np.int32]], labels: npt.NDArray[np.int64] | None) -> Ragged:
+        """The rows, in this order; empty ones are left out, and their labels."""
+        every = np.array([len(row) for row in rows], dtype=np.int64)
+        kept = every > 0
+        offsets = np.concatenate([[0], every[kept].cumsum()])
+        flat = np.concatenate([np.zeros(0, dtype=np.int32), *rows])
+        return cls(flat, offsets, None if labels is None else labels[kept])
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -34,7 +45,7 @@ class Ragged(NamedTuple):
         lengths = np.minimum(self.lengths[index], longest)
         offsets = np.concatenate([[0], lengths.cumsum()])
         shift = np.repeat(self.offsets[index] - offsets[:-1], lengths)
-        return Ragged(self.tokens[shift + np.arange(offsets[-1])], offsets)
+        return Ragged(self.tokens[shift + np.arange(offsets[-1])], offsets, None if self.labels is None else self.labels[index])
 
 
 class Interner:
@@ -49,14 +60,15 @@ class Interner:
         """Every word so far; its place is its number."""
         return tuple(self._numbers)
 
-    def number(self, sentences: Iterable[str], tokens: Tokens) -> Ragged:
-        """The sentences as numbers of words; sentences without a word are left out."""
+    def number(self, sentences: Iterable[str], tokens: Tokens, labels: npt.NDArray[np.int64] | None = None) -> Ragged:
+        """The sentences as numbers of words; sentences without a word are left out, and their labels."""
         flat, lengths = array("i"), array("q")
         number = self._numbers.__getitem__
         for sentence in sentences:
             words = to_words(sentence, tokens)
-            if words:
-                flat.extend(map(number, words))
-                lengths.append(len(words))
-        offsets = np.concatenate([[0], np.array(lengths, dtype=np.int64).cumsum()])
-        return Ragged(np.array(flat, dtype=np.int32), offsets)
+            flat.extend(map(number, words))
+            lengths.append(len(words))
+        every = np.array(lengths, dtype=np.int64)
+        kept = every > 0
+        offsets = np.concatenate([[0], every[kept].cumsum()])
+        return Ragged(np.array(flat, dtype=np.int32), offsets, None if labels is None else labels[kept])

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-Tokens = Literal["spaces", "words", "character"]
+Tokens = Literal["spaces", "words", "character", "bpe"]
+"""``bpe`` is told apart by what is learned of train, see ``subwords``; all others by ``to_words``."""
 
 _ABBREVIATIONS = (
     "Mr",
@@ -69,6 +70,7 @@ def detect_tokens(text: str) -> Tokens:
 
 def to_words(sentence: str, tokens: Tokens) -> list[str]:
     """What stands between spaces; or words and signs, taken apart; or characters, runs of white space as one space."""
+    assert tokens != "bpe", "Subwords.encode"
     if tokens == "character":
         return _CHARACTER.findall(" ".join(sentence.split()))
     return sentence.split() if tokens == "spaces" else _WORD.findall(sentence)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from vae_core.data.errors import DataError
 
 if TYPE_CHECKING:
-    from vae_core.data.config import Splitting
+    from vae_core.data.base_config import Splitting
 
 SPLITS = ("train", "valid", "test")
 

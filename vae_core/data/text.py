@@ -5,9 +5,8 @@ Legend: n sentences, V words, B sentences a batch, T positions of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -16,16 +15,19 @@ import torch
 from torch import Generator
 
 from vae_core.data.arrays import digest, read_only
+from vae_core.data.base_config import short_name
 from vae_core.data.batching import TextBatch, plan_bucketed
 from vae_core.data.corpus import Source, prepare
 from vae_core.data.files import read_text
+from vae_core.data.labels import label_parts
 from vae_core.data.python_docs import documentation_sentences
 from vae_core.data.sentences import Tokens, detect_tokens, lines, sentences
 from vae_core.data.splitting import SPLITS
 from vae_core.data.vocabulary import WordList
 
 if TYPE_CHECKING:
-    from vae_core.data.config import PythonDocs, TextConfig, TextFile, TextFiles, TextTable
+    from vae_core.data.tables import Cells
+    from vae_core.data.text_config import LabelledFiles, PlainText, Prose, PythonDocs, TextConfig, TextFile, TextTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +38,14 @@ class TextSplit:
     """(words of all sentences,)."""
     offsets: npt.NDArray[np.int64]
     """(n + 1,)."""
+    labels: npt.NDArray[np.int64] | None = None
+    """(n,): each sentence's label by number; None where there are none."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tokens", read_only(self.tokens))
         object.__setattr__(self, "offsets", read_only(self.offsets))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", read_only(self.labels))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -61,14 +67,21 @@ class TextData:
     name: str
     fingerprint: str
     """SHA-256 of the prepared content, 16 hex digits; the same wherever the files lie."""
+    labels: tuple[str, ...] | None = None
+    """Names of the labels by number, those of train; None where there are none."""
 
     @classmethod
-    def make(cls, splits: Mapping[str, TextSplit], vocabulary: WordList, name: str) -> TextData:
+    def make(
+        cls, splits: Mapping[str, TextSplit], vocabulary: WordList, name: str, labels: tuple[str, ...] | None = None
+    ) -> TextData:
         """Puts the parts together and computes the fingerprint."""
         parts: list[str | np.ndarray[Any, Any]] = ["\n".join(vocabulary.words), vocabulary.counts]
+        if vocabulary.merges is not None:
+            parts += ["merges", "\n".join(map(" ".join, vocabulary.merges))]
         for split in SPLITS:
             parts += [split, splits[split].tokens, splits[split].offsets]
-        return cls(dict(splits), vocabulary, name, digest(parts))
+        parts += label_parts(labels, {split: splits[split].labels for split in SPLITS})
+        return cls(dict(splits), vocabulary, name, digest(parts), labels)
 
     def plan(self, split: str, batch_size: int, generator: Generator | None) -> list[npt.NDArray[np.int64]]:
         """The batches of an epoch as index arrays, of like lengths each; see ``plan_bucketed``."""
@@ -96,6 +109,7 @@ class TextData:
             targets=torch.from_numpy(targets),
             mask=torch.from_numpy(position <= lengths[:, None]),
             lengths=torch.from_numpy(lengths + 1),
+            labels=None if source.labels is None else torch.from_numpy(source.labels[place]),
         )
 
 
@@ -118,38 +132,69 @@ def load_text_file(config: TextFile) -> TextData:
         DataError: a file cannot be read or has nothing to offer; the message names it and says what to do.
     """
     texts = {split: read_text(f"data.{split}", name, config.encoding) for split, name in _named(config).items()}
-    tokens = detect_tokens(texts["train"]) if config.tokens == "auto" else config.tokens
-    units = {split: lines(text) if config.unit == "line" else sentences(text, tokens) for split, text in texts.items()}
-    return _from_files(units, tokens, config)
+    tokens, apart = _told_apart(config, texts["train"])
+    sources = {split: Source(_place(config, split), _units(text, apart, config), tokens) for split, text in texts.items()}
+    return _text_data(sources, config, short_name(config.train))
+
+
+def load_labelled_files(config: LabelledFiles) -> TextData:
+    """Reads the files, one a label; otherwise as ``load_text_file``.
+
+    Raises:
+        DataError: a file cannot be read or has nothing to offer, or a label of valid or test is none of train's.
+    """
+    texts = {
+        split: {label: read_text(f"data.{split}.{label}", name, config.encoding) for label, name in named.items()}
+        for split, named in _named(config).items()
+    }
+    tokens, apart = _told_apart(config, "\n".join(texts["train"].values()))
+    sources = {}
+    for split, by_label in texts.items():
+        pairs = [(unit, label) for label, text in by_label.items() for unit in _units(text, apart, config)]
+        sources[split] = Source(f"data.{split}", [unit for unit, _ in pairs], tokens, [label for _, label in pairs])
+    return _text_data(sources, config, "+".join(short_name(name) for name in config.train.values()))
 
 
 def load_text_table(config: TextTable) -> TextData:
-    """Reads a column of text from each file; otherwise as ``load_text_file``.
+    """Reads a column of text for each split, and its labels; otherwise as ``load_text_file``.
 
     Raises:
-        DataError: a file cannot be read or has nothing to offer; the message names it and says what to do.
+        DataError: a split cannot be read or has nothing to offer; the message names it and says what to do.
     """
-    cells = {split: config.read(f"data.{split}", name) for split, name in _named(config).items()}
-    tokens = detect_tokens("\n".join(cells["train"])) if config.tokens == "auto" else config.tokens
-    if config.unit == "row":
-        return _from_files(cells, tokens, config)
-    return _from_files({split: _sentences(texts, tokens) for split, texts in cells.items()}, tokens, config)
+    cells = config.cells()
+    tokens, apart = _told_apart(config, "\n".join(cells["train"].texts))
+    sources = {split: _table_source(_place(config, split), found, tokens, apart, config.unit) for split, found in cells.items()}
+    return _text_data(sources, config, config.origin)
 
 
-def _sentences(texts: Iterable[str], tokens: Tokens) -> Iterator[str]:
-    return (sentence for text in texts for sentence in sentences(text, tokens))
+def _told_apart(config: Prose, train: str) -> tuple[Tokens, Tokens]:
+    """What a word is, and by what words sentences are told apart, which what is learned of sentences cannot say."""
+    tokens = detect_tokens(train) if config.tokens == "auto" else config.tokens
+    return tokens, detect_tokens(train) if tokens == "bpe" else tokens
 
 
-def _named(config: TextFiles) -> dict[str, str]:
-    """The files that there are, by split."""
+def _units(text: str, apart: Tokens, config: PlainText) -> Iterator[str]:
+    return lines(text) if config.unit == "line" else sentences(text, apart)
+
+
+def _table_source(place: str, cells: Cells, tokens: Tokens, apart: Tokens, unit: Literal["row", "sentence"]) -> Source:
+    """The rows, or their sentences, each with its row's label."""
+    if unit == "row":
+        return Source(place, cells.texts, tokens, cells.labels)
+    parts = [list(sentences(text, apart)) for text in cells.texts]
+    labels = None if cells.labels is None else [label for label, own in zip(cells.labels, parts, strict=True) for _ in own]
+    return Source(place, [sentence for own in parts for sentence in own], tokens, labels)
+
+
+def _named(config: TextConfig) -> dict[str, Any]:
+    """The sources that there are, by split."""
     return {split: name for split in SPLITS if (name := getattr(config, split)) is not None}
 
 
-def _from_files(units: Mapping[str, Iterable[str]], tokens: Tokens, config: TextFiles) -> TextData:
-    sources = {split: Source(f"data.{split}: {getattr(config, split)}", texts, tokens) for split, texts in units.items()}
-    return _text_data(sources, config, "/".join(Path(config.train).parts[-2:]))
+def _place(config: TextConfig, split: str) -> str:
+    return f"data.{split}: {getattr(config, split)}"
 
 
 def _text_data(sources: Mapping[str, Source], config: TextConfig, name: str) -> TextData:
-    ragged, vocabulary = prepare(sources, config)
-    return TextData.make({split: TextSplit(*ragged[split]) for split in SPLITS}, vocabulary, name)
+    ragged, vocabulary, labels = prepare(sources, config)
+    return TextData.make({split: TextSplit(*ragged[split]) for split in SPLITS}, vocabulary, name, labels)

@@ -17,7 +17,7 @@ from vae_core.data.arrays import read_only
 from vae_core.data.errors import DataError
 
 if TYPE_CHECKING:
-    from vae_core.data.config import Vocabulary
+    from vae_core.data.text_config import Vocabulary
 
 UNK, EOS, BOS, PAD = "<unk>", "</s>", "<s>", "<pad>"
 SPECIALS = (UNK, EOS, BOS, PAD)
@@ -40,6 +40,8 @@ class WordList:
     """``encode`` lowers its words first, as was done with the training text."""
     separator: str = " "
     """What ``decode`` puts between two words; nothing where they are characters."""
+    merges: tuple[tuple[str, str], ...] | None = None
+    """Of byte pair encoding, in order: then words are its tokens, see ``subwords``; None where words are words."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", read_only(np.asarray(self.counts, dtype=np.int64)))
@@ -100,13 +102,16 @@ class WordList:
 
     def encode(self, words: Iterable[str]) -> npt.NDArray[np.int32]:
         """The ids of the words, (n,); one that is not listed becomes ``<unk>``."""
-        if self.lowercase:
+        if self.lowercase and self.merges is None:  # tokens come of text that was lowered
             words = (word.lower() for word in words)
         index, unk = self.index, self.unk
         return np.fromiter((index.get(word, unk) for word in words), dtype=np.int32)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The words with the separator between them, up to the first ``</s>``; ``<s>`` and ``<pad>`` are left out."""
+        """The words with the separator between them, up to the first ``</s>``; ``<s>`` and ``<pad>`` are left out.
+
+        Tokens of byte pair encoding give the text that they spell.
+        """
         words = []
         for place in ids:
             word = self.words[int(place)]
@@ -114,12 +119,17 @@ class WordList:
                 break
             if word not in (BOS, PAD):
                 words.append(word)
+        if self.merges is not None:
+            from vae_core.data.subwords import text_of
+
+            return text_of(words)
         return self.separator.join(words)
 
     def to_dict(self) -> dict[str, Any]:
         """A plain dict for JSON; ``from_dict`` is its inverse."""
         counts = self.counts.tolist()
-        return {"words": list(self.words), "counts": counts, "lowercase": self.lowercase, "separator": self.separator}
+        plain = {"words": list(self.words), "counts": counts, "lowercase": self.lowercase, "separator": self.separator}
+        return plain if self.merges is None else {**plain, "merges": [list(pair) for pair in self.merges]}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> WordList:
@@ -128,7 +138,9 @@ class WordList:
             raise DataError(f"this is no vocabulary: it has no {missing[0]!r}")
         counts = np.array(plain["counts"], dtype=np.int64)
         separator = str(plain.get("separator", " "))  # absent from what was written before characters could be words
-        return cls(tuple(plain["words"]), counts, bool(plain["lowercase"]), separator)
+        merges = plain.get("merges")
+        pairs = None if merges is None else tuple((str(first), str(second)) for first, second in merges)
+        return cls(tuple(plain["words"]), counts, bool(plain["lowercase"]), separator, pairs)
 
 
 def _lowered(counts: Mapping[str, int]) -> dict[str, int]:

@@ -56,7 +56,7 @@ def test_cells_come_back_as_they_were_written_but_for_empty_ones(name: str, tmp_
     member, write = FORMATS[name]
     write(tmp_path / "a", rows_of(TEXTS))
     config = member(train=str(tmp_path / "a"))
-    assert config.read("data.train", config.train) == [text for text in TEXTS if text]
+    assert config.read("data.train", config.train).texts == [text for text in TEXTS if text]
 
 
 @every_format
@@ -89,7 +89,7 @@ def test_another_column_and_one_that_is_not_there(name: str, tmp_path: Path) -> 
     member, write = FORMATS[name]
     write(tmp_path / "a", [{"id": place, "body": text} for place, text in enumerate(["a b", "c d", "e f"])])
     config = member(train=str(tmp_path / "a"), column="body")
-    assert config.read("data.train", config.train) == ["a b", "c d", "e f"]
+    assert config.read("data.train", config.train).texts == ["a b", "c d", "e f"]
     said = fault(member(train=str(tmp_path / "a"), column="bodi"))
     assert said.startswith(f"data.train: {tmp_path / 'a'}")
     assert "'bodi'; it has 'id', 'body'; did you mean 'body'?: " in said
@@ -131,7 +131,7 @@ def test_broken_csv(content: str, message: str, tmp_path: Path) -> None:
 def test_csv_of_other_separators_encodings_and_line_ends(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes('\r\nid\ttext\r\n1\tle café, noir\r\n\r\n2\t"un ""thé"""\r\n'.encode("latin-1"))
     config = Csv(train=str(tmp_path / "a.tsv"), separator="\t", encoding="latin-1")
-    assert config.read("data.train", config.train) == ["le café, noir", 'un "thé"']
+    assert config.read("data.train", config.train).texts == ["le café, noir", 'un "thé"']
     assert "line 3" in fault(Csv(train=str(tmp_path / "a.tsv"), separator="\t"))
     for wrong in ("", ";;", '"', "\n"):
         with pytest.raises(ValueError, match="separator"):
@@ -160,15 +160,15 @@ def test_broken_json_lines_are_named(line: str, message: str, tmp_path: Path) ->
 def test_nulls_are_empty_cells_and_line_separators_of_unicode_are_no_lines(tmp_path: Path) -> None:
     (tmp_path / "a").write_text('{"text": null}\n{"text": "one\u2028two \U0001f600"}\n', encoding="utf-8")
     config = JsonLines(train=str(tmp_path / "a"))
-    assert config.read("data.train", config.train) == ["one\u2028two \U0001f600"]
+    assert config.read("data.train", config.train).texts == ["one\u2028two \U0001f600"]
     parquet.write_table(pa.table({"text": pa.array([None, "b", None])}), tmp_path / "b")
-    assert Parquet(train="x").read("data.train", str(tmp_path / "b")) == ["b"]
+    assert Parquet(train="x").read("data.train", str(tmp_path / "b")).texts == ["b"]
 
 
 @pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
 def test_parquet_strings_of_every_kind(type_: Any, tmp_path: Path) -> None:
     parquet.write_table(pa.table({"a.b": pa.array(["x y", "x y", "z"]).cast(type_)}), tmp_path / "a")
-    assert Parquet(train="x", column="a.b").read("data.train", str(tmp_path / "a")) == ["x y", "x y", "z"]
+    assert Parquet(train="x", column="a.b").read("data.train", str(tmp_path / "a")).texts == ["x y", "x y", "z"]
 
 
 def test_parquet_that_holds_no_text_or_is_cut_short(tmp_path: Path) -> None:

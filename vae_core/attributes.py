@@ -1,0 +1,186 @@
+"""Attributes as directions of the latent space (Radford et al. 2016, sec. 6.3.2; Larsen et al. 2016, sec. 4.1).
+
+The mean code of the examples with a label minus that of those with another, added to the code of an example that lacks the label.
+
+Shapes: B examples, Y labels, Z latent dimensions, S strengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vae_core.config import TrialConfig
+from vae_core.data.errors import DataError
+from vae_core.data.images import ImageData
+from vae_core.data.labels import label_number
+from vae_core.data.text import TextData
+from vae_core.data.text_config import TextConfig
+from vae_core.decoding import AnyDecoding
+from vae_core.generate import Images, decode_images, decode_text, grid, posteriors, scale_of, write_lines, write_png
+from vae_core.latent.space import Euclidean
+from vae_core.model import VAE, Data
+from vae_core.seeding import make_generator
+
+STRENGTHS = (0.0, 0.5, 1.0, 1.5)
+"""What the direction is multiplied by; at 0 an example is reconstructed, at 1 the mean of its label becomes that of the other."""
+_EXAMPLES = 10_000
+"""Of train, evenly spread, from which the mean codes are taken at most."""
+_BATCH = 256
+_LABELS = 20
+"""Labels of which an artifact is kept at most, the first ones."""
+_SHOWN = 4
+"""Examples of each of them."""
+
+
+@dataclass(frozen=True)
+class LabelMeans:
+    """The mean code of each label's examples in train."""
+
+    means: Tensor
+    """float64 (Y, Z); of a label without an example 0."""
+    counts: Tensor
+    """float64 (Y,), examples that a mean is of."""
+
+    @classmethod
+    def of(cls, model: VAE[Any], data: Data) -> LabelMeans:
+        """Means of the posteriors' means over train, or over 10,000 of its examples, evenly spread."""
+        assert data.labels is not None
+        n = len(data.splits["train"])
+        index = np.arange(min(n, _EXAMPLES)) * n // min(n, _EXAMPLES)
+        sums, counts = torch.zeros(len(data.labels), model.latent_size, dtype=torch.float64), torch.zeros(len(data.labels))
+        labels = data.splits["train"].labels
+        assert labels is not None
+        for part in np.split(index, range(_BATCH, len(index), _BATCH)):
+            found = torch.from_numpy(labels[part])
+            sums.index_add_(0, found, posteriors(model, data, "train", part).expectation().cpu().double())
+            counts += torch.bincount(found, minlength=len(counts))
+        return cls(sums / counts.clamp(min=1.0).unsqueeze(1), counts.double())
+
+    def direction(self, plus: int, minus: int | None) -> Tensor:
+        """The mean code with a label minus that of another, or, where none is named, that of all other examples: (Z,)."""
+        if minus is not None:
+            return self.means[plus] - self.means[minus]
+        others = self.counts.clone()
+        others[plus] = 0.0
+        return self.means[plus] - (others / others.sum()) @ self.means
+
+
+@dataclass(frozen=True)
+class Change:
+    """Test examples, and their codes moved by a direction."""
+
+    index: npt.NDArray[np.int64]
+    """(B,), in test."""
+    codes: Tensor
+    """(B, S, Z)."""
+    labels: Tensor
+    """(B,); a conditional decoder is told the example's own."""
+
+
+def refuse_attributes(config: TrialConfig) -> None:
+    """Checks that labels are directions of this trial's codes.
+
+    Raises:
+        DataError: the data have no labels, or codes cannot be added.
+    """
+    if not config.data.labelled:
+        cure = "" if config.data.label_option is None else f"; data.{config.data.label_option} would give them"
+        raise DataError(f"attributes are differences between labels, and these data have none{cure}")
+    if config.model.latent.kind != "gaussian":
+        raise DataError(f"attributes are added to codes, which model.latent.kind: {config.model.latent.kind} does not allow")
+
+
+def attribute_numbers(data: Data, plus: str, minus: str | None) -> tuple[int, int | None]:
+    """The labels of ``--attribute`` and ``--minus`` by number.
+
+    Raises:
+        DataError: there is no such label, or both are the same; says which there are, and the nearest.
+    """
+    assert data.labels is not None
+    if plus == minus:
+        raise DataError(f"--minus {minus}: that is the attribute itself; name another label, or none for all others")
+    number = label_number(plus, data.labels, f"--attribute {plus}")
+    if minus is None and len(data.labels) == 1:
+        raise DataError(f"--attribute {plus}: it is the only label, so there are no others to subtract")
+    return number, None if minus is None else label_number(minus, data.labels, f"--minus {minus}")
+
+
+def changed(model: VAE[Any], data: Data, means: LabelMeans, plus: int, minus: int | None, count: int) -> Change | None:
+    """At most ``count`` test examples that lack the label (that have the other, where one is named), changed towards it.
+
+    None where test has no such example.
+    """
+    labels = data.splits["test"].labels
+    assert labels is not None
+    places = np.flatnonzero(labels != plus if minus is None else labels == minus)
+    if not len(places):
+        return None
+    index = places[np.arange(min(count, len(places))) * len(places) // min(count, len(places))]
+    codes = posteriors(model, data, "test", index).mode()
+    steps = torch.outer(torch.tensor(STRENGTHS, dtype=torch.float64), means.direction(plus, minus)).to(codes)
+    return Change(index, codes.unsqueeze(1) + steps, torch.from_numpy(labels[index]).to(codes.device))
+
+
+def changed_text(
+    model: VAE[Any], data: TextData, change: Change, length: int, decoding: AnyDecoding | None = None, seed: int = 0
+) -> list[str]:
+    """A block of lines an example: the sentence, and what its code decodes to at each strength."""
+    flat, labels = _flat(change)
+    texts = iter(decode_text(model, flat, length, decoding, seed=seed, labels=labels))
+    targets = data.batch("test", change.index, None).targets.tolist()
+    blocks = []
+    for row in targets:
+        lines = [f"{strength:+.1f}   {next(texts)}\n" for strength in STRENGTHS]
+        blocks.append(f"input  {data.vocabulary.decode(row)}\n" + "".join(lines))
+    return blocks
+
+
+def changed_images(model: VAE[Any], data: ImageData, change: Change) -> Images:
+    """Rows of the image and what its code decodes to at each strength, (B (1 + S), H, W[, C])."""
+    shape = tuple(data.shape)
+    flat, labels = _flat(change)
+    outputs = decode_images(model, flat, shape, labels).reshape(len(change.index), len(STRENGTHS), *shape)
+    inputs = data.batch("test", change.index, make_generator(0, "binarise")).pixels.numpy().reshape(-1, 1, *shape)
+    return np.concatenate((inputs, outputs), 1).reshape(-1, *shape)
+
+
+def write_picture(images: Images, shape: Sequence[int], path: Path) -> None:
+    """A row an example: see ``changed_images``."""
+    write_png(grid(images, 1 + len(STRENGTHS)), path, scale_of(shape))
+
+
+def write_attributes(model: VAE[Any], config: TrialConfig, data: Data, directory: Path) -> None:
+    """Writes attributes.txt or attributes.png: test examples changed towards each label, away from all others.
+
+    Nothing where the data have no two labels, codes cannot be added, or ``evaluation.samples`` is 0.
+    """
+    flat = isinstance(model.posterior.space, Euclidean)
+    if data.labels is None or len(data.labels) < 2 or not flat or config.evaluation.samples == 0:
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    means, count = LabelMeans.of(model, data), min(_SHOWN, config.evaluation.samples)
+    found = {name: changed(model, data, means, number, None, count) for number, name in enumerate(data.labels[:_LABELS])}
+    changes = {name: change for name, change in found.items() if change is not None}
+    if isinstance(data, TextData):
+        assert isinstance(config.data, TextConfig)
+        blocks = []
+        for name, change in changes.items():
+            blocks += [f"label  {name}\n{block}" for block in changed_text(model, data, change, config.data.max_length)]
+        title = "Test sentences, and the most likely words as the mean code of a label, less that of all others, is added."
+        write_lines(directory / "attributes.txt", title, blocks)
+    elif changes:
+        images = np.concatenate([changed_images(model, data, change) for change in changes.values()])
+        write_picture(images, data.shape, directory / "attributes.png")
+
+
+def _flat(change: Change) -> tuple[Tensor, Tensor]:
+    """Codes (B S, Z) and the label of each."""
+    return change.codes.flatten(0, 1), change.labels.repeat_interleave(len(STRENGTHS))
