@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ from vae_core.model import VAE, Data, ModelSizes, build_model
 from vae_core.trainer import Trainer
 
 STATE, PREVIOUS = "state.pt", "state.previous.pt"
-WEIGHTS, CONFIG, VOCABULARY, SHAPE = "weights.safetensors", "config.json", "vocabulary.json", "shape.json"
+WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+VOCABULARY, SHAPE, LABELS = "vocabulary.json", "shape.json", "labels.json"
 
 
 class CheckpointError(ValueError):
@@ -32,15 +34,23 @@ def save_state(trainer: Trainer, directory: Path) -> None:
     """Writes the trainer's state, whole or not at all; the state before it stays beside it."""
     directory.mkdir(parents=True, exist_ok=True)
     state = trainer.state_dict()
-    temporary = _write_temporary(directory / STATE, lambda path: torch.save(state, path))
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:  # given a path, torch would hide that the disk is full
+            torch.save(state, file)
+
+    temporary = _write_temporary(directory / STATE, write)
     if (directory / STATE).exists():
         (directory / STATE).replace(directory / PREVIOUS)
     temporary.replace(directory / STATE)
     _flush(directory)
 
 
-def load_state(directory: Path) -> dict[str, Any] | None:
-    """The newest state that can be read, its tensors on the CPU; None where none was ever written.
+def load_state(directory: Path, tell: Callable[[str], object] | None = None) -> dict[str, Any] | None:
+    """The newest undamaged state, its tensors on the CPU; None where none was ever written.
+
+    Args:
+        tell: hears what is wrong with a newer one; without it a warning is logged.
 
     Raises:
         CheckpointError: there are states, but none can be read.
@@ -50,16 +60,25 @@ def load_state(directory: Path) -> dict[str, Any] | None:
         if not path.exists():
             continue
         try:
+            _require_whole(path)
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises whatever it trips over in a damaged file
             faults.append(f"{path}: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
             continue
         if faults:
-            logging.getLogger(__name__).warning("going on from the state before: %s", faults[0])
+            (tell or logging.getLogger(__name__).warning)(f"going on from the state before: {faults[0]}")
         return state
     if faults:
         raise CheckpointError("no state can be read: " + "; ".join(faults))
     return None
+
+
+def _require_whole(path: Path) -> None:
+    """Torch reads a file with a flipped bit without a word: its reader leaves the checksums unread."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise CheckpointError(f"wrong checksum of {damaged}")
 
 
 @dataclass(frozen=True)
@@ -72,10 +91,12 @@ class LoadedModel:
     """None for images."""
     shape: tuple[int, ...] | None
     """(H, W) or (H, W, C); None for text."""
+    labels: tuple[str, ...] | None = None
+    """Names of the labels by number; None where the data had none."""
 
 
 def save_model(model: VAE[Any], config: TrialConfig, data: Data, directory: Path) -> None:
-    """Writes weights.safetensors, config.json, and vocabulary.json (text) or shape.json (images)."""
+    """Writes weights.safetensors, config.json, vocabulary.json (text) or shape.json (images), labels.json where there are any."""
     directory.mkdir(parents=True, exist_ok=True)
     sizes = ModelSizes.of(data)
     if sizes.vocabulary is not None:
@@ -83,6 +104,8 @@ def save_model(model: VAE[Any], config: TrialConfig, data: Data, directory: Path
     else:
         assert sizes.shape is not None
         _write_json(directory / SHAPE, list(sizes.shape))
+    if sizes.labels is not None:
+        _write_json(directory / LABELS, list(sizes.labels))
     _write_json(directory / CONFIG, config.to_dict())
     _write_temporary(directory / WEIGHTS, lambda path: write_weights(model, str(path))).replace(directory / WEIGHTS)
     _flush(directory)
@@ -103,12 +126,13 @@ def load_model(directory: Path, device: torch.device | str = "cpu") -> LoadedMod
         vocabulary = _read(directory / VOCABULARY, WordList.from_dict)
     else:
         shape = _read(directory / SHAPE, lambda sides: tuple(int(side) for side in sides))
-    model = build_model(config, ModelSizes(vocabulary, shape), torch.Generator())
+    labels = _read(directory / LABELS, lambda names: tuple(str(name) for name in names)) if config.data.labelled else None
+    model = build_model(config, ModelSizes(vocabulary, shape, labels), torch.Generator())
     try:
         read_weights(model, directory / WEIGHTS)
     except (SafetensorError, RuntimeError, OSError) as error:
         raise CheckpointError(f"{directory / WEIGHTS}: {error}") from error
-    return LoadedModel(model.to(device), config, vocabulary, shape)
+    return LoadedModel(model.to(device), config, vocabulary, shape, labels)
 
 
 def _read(path: Path, parse: Callable[[Any], Any]) -> Any:

@@ -8,18 +8,35 @@ from pydantic import Field, model_validator
 
 from vae_core.configurable import Config, Count, Positive
 from vae_core.data.config import AnyData
-from vae_core.latent.config import AnyLatent, AnyPrior, GaussianLatent, StandardPrior
-from vae_core.networks.config import AnyDecoder, AnyEncoder, TextDecoderConfig, TextEncoderConfig
+from vae_core.latent.config import (
+    AnyLatent,
+    AnyPrior,
+    Condition,
+    GaussianLatent,
+    LabelPrior,
+    StandardPrior,
+    VampPrior,
+)
+from vae_core.networks.config import AnyDecoder, AnyEncoder
 from vae_core.networks.initialisation import AnyInitialisation, DefaultInitialisation
-from vae_core.objectives.config import AnyObjective, Elbo, ImportanceWeighted
-from vae_core.schedules import Constant
-from vae_core.softmax.config import AdaptiveSoftmax, AnySoftmax, FullSoftmax, NegativeSampling, NoiseContrastive
+from vae_core.networks.recurrent_config import SoftSampling
+from vae_core.networks.text_config import SentenceDecoderConfig, SentenceEncoderConfig, TextDecoderConfig, TextEncoderConfig
+from vae_core.networks.word_vectors_config import TableVectors
+from vae_core.objectives.config import AnyObjective, Elbo
+from vae_core.softmax.config import AdaptiveSoftmax, AnySoftmax, FullSoftmax
+from vae_core.training_config import Training
 
 
 class Categorical(Config):
     """A word from the vocabulary at each position, by the softmax of the model."""
 
     kind: Literal["categorical"] = "categorical"
+
+
+class Multinomial(Config):
+    """How often each word occurs, by one softmax a document; without the coefficient, which no model can change."""
+
+    kind: Literal["multinomial"] = "multinomial"
 
 
 class Bernoulli(Config):
@@ -53,7 +70,7 @@ class Gaussian(Config):
         return self
 
 
-AnyLikelihood = Annotated[Categorical | Bernoulli | ContinuousBernoulli | Gaussian, Field(discriminator="kind")]
+AnyLikelihood = Annotated[Categorical | Multinomial | Bernoulli | ContinuousBernoulli | Gaussian, Field(discriminator="kind")]
 
 
 class ModelConfig(Config):
@@ -65,10 +82,12 @@ class ModelConfig(Config):
     """What is inferred of an example."""
     prior: AnyPrior = StandardPrior()
     """What is taken to hold of it before it is seen."""
+    condition: Condition | None = None
+    """What encoder and decoder are told of an example's label; null: nothing."""
     softmax: AnySoftmax = FullSoftmax()
     """The likelihood layer of a text model."""
     likelihood: AnyLikelihood | None = None
-    """null: categorical for text, Bernoulli for images."""
+    """null: categorical for text, multinomial with a bag-of-words decoder, Bernoulli for images."""
     initialisation: AnyInitialisation = DefaultInitialisation()
     """The first weights."""
 
@@ -77,6 +96,20 @@ class Adam(Config):
     """Kingma & Ba 2015."""
 
     kind: Literal["adam"] = "adam"
+    lr: Positive = 1e-3
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+
+
+class LazyAdam(Config):
+    """Adam, lazy by rows: a word's vectors and their moments move only at steps that read them, for large vocabularies.
+
+    It is for the tables of words and labels, and for weight and bias of a softmax that reads few classes a step (sampled, nce,
+    negative_sampling, one_vs_each); all other weights have Adam. It is not Adam with zeros left out: an unread row neither
+    coasts on its momentum nor lets its moments decay, so that a rare word moves further at each of its steps. The bias
+    correction counts all steps (``torch.optim.SparseAdam``).
+    """
+
+    kind: Literal["lazy_adam"] = "lazy_adam"
     lr: Positive = 1e-3
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
 
@@ -98,18 +131,7 @@ class Sgd(Config):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
-AnyOptimizer = Annotated[Adam | AdamW | Sgd, Field(discriminator="kind")]
-
-
-class Training(Config):
-    """Length, batches and safeguards of the training."""
-
-    epochs: Count = 10
-    batch_size: Count = 32
-    clip_norm: Positive | None = 5.0
-    """Gradients are scaled to this norm at most; null: never."""
-    patience: Count | None = None
-    """Stop after so many epochs without a better val/neg_elbo, counted from annealing's end; null: never."""
+AnyOptimizer = Annotated[Adam | LazyAdam | AdamW | Sgd, Field(discriminator="kind")]
 
 
 class Evaluation(Config):
@@ -146,7 +168,9 @@ class TrialConfig(Config):
 def _misfits(config: TrialConfig) -> list[str]:
     """Every reason why the parts, each right in itself, make no model together."""
     model, modality = config.model, config.data.modality
-    faults = _objective_misfits(config)
+    faults = [*config.objective.misfits(config), *config.training.procedure.misfits(config)]
+    faults += [*model.latent.misfits(config), *model.prior.misfits(config), *_label_misfits(config)]
+    faults += _lazy_misfits(config)
     networks = [
         f"model.{part}.kind: {network.kind} reads {network.modality}, but data.kind: {config.data.kind} is {modality}"
         for part, network in (("encoder", model.encoder), ("decoder", model.decoder))
@@ -156,12 +180,12 @@ def _misfits(config: TrialConfig) -> list[str]:
         return faults + networks
     likelihood = model.likelihood.kind if model.likelihood else None
     if modality == "text":
-        if likelihood not in (None, "categorical"):
+        if likelihood not in (None, "categorical", "multinomial"):
             faults.append(f"model.likelihood.kind: {likelihood} is for images, but data.kind: {config.data.kind} is text")
         faults += _text_misfits(model)
     else:
-        if likelihood == "categorical":
-            faults.append(f"model.likelihood.kind: categorical is for text, but data.kind: {config.data.kind} is image")
+        if likelihood in ("categorical", "multinomial"):
+            faults.append(f"model.likelihood.kind: {likelihood} is for text, but data.kind: {config.data.kind} is image")
         if not isinstance(model.softmax, FullSoftmax):
             faults.append(f"model.softmax.kind: {model.softmax.kind} is for text, but data.kind: {config.data.kind} is image")
         faults += _pixel_misfits(likelihood or "bernoulli", getattr(config.data, "pixels", None))
@@ -179,36 +203,64 @@ def _pixel_misfits(likelihood: str, pixels: str | None) -> list[str]:
     return []
 
 
-def _objective_misfits(config: TrialConfig) -> list[str]:
-    objective, softmax = config.objective, config.model.softmax
-    if isinstance(objective, ImportanceWeighted):
-        if isinstance(softmax, NegativeSampling | NoiseContrastive):
-            return [f"objective.kind: iwae weighs samples by likelihood, of which model.softmax.kind: {softmax.kind} trains none"]
+def _lazy_misfits(config: TrialConfig) -> list[str]:
+    kind, softmax, decoder = config.optimizer.kind, config.model.softmax, config.model.decoder
+    if kind != "lazy_adam":
         return []
+    if config.data.modality != "text":
+        return [f"optimizer.kind: {kind} is for word vectors, but data.kind: {config.data.kind} is {config.data.modality}"]
     faults = []
-    if objective.feedback is not None:
-        kind = objective.feedback.kind
-        if objective.beta != 1.0:
-            faults.append(f"objective.beta: {objective.beta} has no effect beside objective.feedback.kind: {kind}; leave it at 1")
-        if objective.annealing != Constant():
-            faults.append(
-                f"objective.annealing.kind: {objective.annealing.kind} has no effect beside objective.feedback.kind: {kind}; "
-                "leave it constant"
-            )
-        if objective.free_bits is not None:
-            faults.append(
-                f"objective.free_bits.kind: {objective.free_bits.kind} and objective.feedback.kind: {kind} both hold the rate: "
-                "choose one"
-            )
+    by_vectors = isinstance(config.model.encoder, SentenceEncoderConfig) or isinstance(decoder, SentenceDecoderConfig)
+    if not by_vectors and not softmax.few_rows:
+        faults.append(f"optimizer.kind: {kind} has nothing to be lazy with: no part of the model reads single words' vectors")
+    if isinstance(decoder, SentenceDecoderConfig) and decoder.tie_embeddings and not softmax.few_rows:
+        faults.append(
+            f"optimizer.kind: {kind} with model.decoder.tie_embeddings needs a softmax that reads few words a step; "
+            f"model.softmax.kind: {softmax.kind} reads them all"
+        )
+    if isinstance(getattr(decoder, "scheduled_sampling", None), SoftSampling):
+        faults.append(f"optimizer.kind: {kind} cannot go with model.decoder.scheduled_sampling.kind: soft, which reads all words")
+    return faults
+
+
+def _label_misfits(config: TrialConfig) -> list[str]:
+    model, data = config.model, config.data
+    readers = [("model.condition", model.condition is not None), ("model.prior.kind: label", isinstance(model.prior, LabelPrior))]
+    faults = []
+    if not data.labelled:
+        cure = "has none" if data.label_option is None else f"has them by data.{data.label_option} alone"
+        faults = [f"{name} needs labels, and data.kind: {data.kind} {cure}" for name, wanted in readers if wanted]
+    if model.condition is not None and isinstance(model.prior, VampPrior):
+        faults.append("model.prior.kind: vamp reads its pseudo-inputs without a label, and model.condition needs one: choose one")
     return faults
 
 
 def _text_misfits(model: ModelConfig) -> list[str]:
-    faults = []
     decoder = model.decoder
     assert isinstance(model.encoder, TextEncoderConfig)
     assert isinstance(decoder, TextDecoderConfig)
-    embedding, features = decoder.embedding or model.encoder.embedding, decoder.features
+    faults = []
+    likelihood = model.likelihood.kind if model.likelihood else None
+    if likelihood in ("categorical", "multinomial") and likelihood != decoder.likelihood:
+        faults.append(
+            f"model.likelihood.kind: {likelihood} is not that of model.decoder.kind: {decoder.kind}, {decoder.likelihood}"
+        )
+    return faults + (_vector_misfits(model, decoder) if isinstance(decoder, SentenceDecoderConfig) else [])
+
+
+def _vector_misfits(model: ModelConfig, decoder: SentenceDecoderConfig) -> list[str]:
+    faults = []
+    shared = model.encoder if isinstance(model.encoder, SentenceEncoderConfig) and decoder.embedding is None else None
+    embedding, features = shared.embedding if shared else decoder.embedding, decoder.features
+    if embedding is None:
+        faults.append(
+            f"model.decoder.embedding must be given, for model.encoder.kind: {model.encoder.kind} has no word vectors to share"
+        )
+    if decoder.tie_embeddings and shared and not isinstance(shared.word_vectors, TableVectors):
+        faults.append(
+            f"model.decoder.tie_embeddings needs a table, and model.encoder.word_vectors.kind: {shared.word_vectors.kind} is "
+            "none; model.decoder.embedding gives the decoder one"
+        )
     if decoder.tie_embeddings and decoder.output_map is False and features != embedding:
         faults.append(
             f"model.decoder.tie_embeddings needs output_map where its states' width ({features}) is not embedding ({embedding})"

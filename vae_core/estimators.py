@@ -14,7 +14,7 @@ from torch import Tensor
 from vae_core.latent.interface import Posterior
 
 ACTIVE = 0.01
-"""Var_x(E_q z) above which a dimension is in use (Burda et al. 2016)."""
+"""Var_x(E_q z) above which a dimension is in use (Burda et al. 2016), in units of the prior's variance."""
 
 
 def perplexity(nll: float, tokens: int) -> float:

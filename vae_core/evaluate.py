@@ -15,14 +15,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vae_core.codes import Codes, Index, encode_batches, in_order
 from vae_core.data.text import TextData
 from vae_core.estimators import active_units, importance_weighted_nll, mutual_information, perplexity
-from vae_core.latent.interface import Points, Posterior, divergence
 from vae_core.model import VAE, Data
+from vae_core.networks.text import TextDecoder
 from vae_core.seeding import make_generator
 
 MUTUAL_INFORMATION_EXAMPLES = 2048
@@ -31,9 +31,8 @@ _IMPORTANCE_BATCH = 16
 _NOISE_BLOCK = 64
 """Samples an example drawn at a time; fixed, for torch draws other numbers where it draws other amounts."""
 
-Index = npt.NDArray[np.int64]
 
-
+@torch.no_grad()
 def evaluate(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int, *, max_bytes: int = 2**29) -> dict[str, float]:
     """Every score that ``vae_core.metrics`` has of a split, by its name without the prefix.
 
@@ -43,19 +42,24 @@ def evaluate(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int
         max_bytes: bounds the decoder's working memory, roughly; one example is always taken.
         seed: of the posterior samples, one an example; the same seed gives the same samples.
     """
-    coded = _encode_split(model, data, split, batch_size, seed, max_bytes)
-    distortion, rate = coded.nll.mean().item(), coded.rate.mean().item()
+    plan = list(_fitting(model, data, split, data.plan(split, batch_size, None), max_bytes))
+    negatives = make_generator(seed, "negatives", device=next(model.parameters()).device)
+    coded, columns = [], []
+    for batch in encode_batches(model, data, split, plan, seed):
+        coded.append(batch._replace(batch=None))
+        columns.append([part[0] for part in model.nll_and_gap(batch.batch, batch.z, negatives)])
+    codes = Codes.join(coded, plan)
+    nll, gap = (in_order(column, plan) for column in zip(*columns, strict=True))
+    distortion, rate = nll.mean().item(), codes.rate.mean().item()
     scores = {"neg_elbo": distortion + rate, "distortion": distortion, "rate": rate}
     if isinstance(data, TextData):
-        scores["perplexity"] = perplexity((coded.nll.sum() + coded.rate.sum()).item(), _target_tokens(data, split))
-        if not coded.gap.isnan().all():  # negative sampling has none
-            scores["softmax_gap"] = coded.gap.mean().item()
-    n = len(coded.nll)
-    chosen = torch.arange(min(n, MUTUAL_INFORMATION_EXAMPLES)) * n // min(n, MUTUAL_INFORMATION_EXAMPLES)
-    subset = coded.posterior.map(lambda parameter: parameter[chosen])
-    scores["active_units"] = float(active_units(coded.posterior.expectation()))
-    scores["mutual_information"] = mutual_information(subset, coded.z[chosen])
-    scores["mutual_information_n"] = float(len(chosen))
+        scores["perplexity"] = perplexity((nll.sum() + codes.rate.sum()).item(), _target_tokens(model, data, split))
+        if not gap.isnan().all():  # negative sampling has none
+            scores["softmax_gap"] = gap.mean().item()
+    chosen = codes.spread(MUTUAL_INFORMATION_EXAMPLES)
+    scores["active_units"] = float(active_units(codes.means))
+    scores["mutual_information"] = mutual_information(chosen.posterior, chosen.z)
+    scores["mutual_information_n"] = float(len(chosen.z))
     return scores
 
 
@@ -103,47 +107,8 @@ def importance_weighted(
     nll = torch.cat([_importance_weighted_part(model, data, split, part, samples, seed, max_bytes) for part in parts])
     n = len(index)
     se = nll.std(correction=1).item() / math.sqrt(n) if n > 1 else math.nan
-    per_token = perplexity(nll.sum().item(), _target_tokens(data, split, index)) if isinstance(data, TextData) else None
+    per_token = perplexity(nll.sum().item(), _target_tokens(model, data, split, index)) if isinstance(data, TextData) else None
     return ImportanceWeighted(nll.mean().item(), se, per_token, samples, n)
-
-
-@dataclass(frozen=True)
-class _Coded:
-    """A whole split, in its own order, float64 on the CPU."""
-
-    nll: Tensor
-    """(n,)"""
-    gap: Tensor
-    """(n,)"""
-    rate: Tensor
-    """(n,)"""
-    posterior: Posterior
-    """Of n examples."""
-    z: Tensor
-    """(n, Z)"""
-
-
-@torch.no_grad()
-def _encode_split(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int, max_bytes: int) -> _Coded:
-    like = next(model.parameters())
-    device = like.device
-    noise = torch.randn(len(data.splits[split]), model.noise_size, generator=make_generator(seed, "noise"))
-    negatives = make_generator(seed, "negatives", device=device)
-    binarise = make_generator(seed, "binarise")
-    plan = list(_fitting(model, data, split, data.plan(split, batch_size, None), max_bytes))
-    columns: list[tuple[Tensor, ...]] = []
-    posteriors: list[Posterior] = []
-    for index in plan:
-        batch: Any = data.batch(split, index, binarise).to(device)
-        posterior = model.encode(batch)
-        z = posterior.sample(noise[torch.from_numpy(index)].to(like).unsqueeze(0))
-        nll, gap = model.nll_and_gap(batch, z, negatives)
-        rate = divergence(posterior, model.prior_of(batch), Points(z)).sum(-1)
-        columns.append((nll[0], gap[0], rate, z[0]))
-        posteriors.append(posterior)
-    place = torch.from_numpy(np.concatenate(plan)).argsort()
-    nll, gap, rate, z = (torch.cat(column).cpu().double()[place] for column in zip(*columns, strict=True))
-    return _Coded(nll, gap, rate, Posterior.cat(posteriors).map(lambda parameter: parameter.cpu().double()[place]), z)
 
 
 @torch.no_grad()
@@ -190,8 +155,9 @@ def _fitting(model: VAE[Any], data: Data, split: str, batches: Iterable[Index], 
         yield from _in_batches(index, max(1, max_bytes // model.decoder.bytes_per_sample(longest)))
 
 
-def _target_tokens(data: TextData, split: str, index: Index | None = None) -> int:
-    """Words and ``</s>`` of these sentences, or of all."""
+def _target_tokens(model: VAE[Any], data: TextData, split: str, index: Index | None = None) -> int:
+    """Words of these sentences, or of all, and their ``</s>`` where the decoder predicts it."""
     lengths = data.splits[split].lengths
     chosen = lengths if index is None else lengths[index]
-    return int(chosen.sum()) + len(chosen)
+    assert isinstance(model.decoder, TextDecoder)
+    return int(chosen.sum()) + (len(chosen) if model.decoder.predicts_end else 0)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 State = dict[str, Tensor]
-"""What an objective carries from one step to the next, by name. Replaced, never written to."""
+"""What an objective carries from one step to the next, by name. Replaced, never written to. Floating point: where a step has
+several batches, what they leave behind is averaged by their examples."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ Symbols: t the global step, counted from 0; T the planned number of steps.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from vae_core.configurable import Config, Count, Share
+from vae_core.plugins import extended
 
 
 class Schedule(Config):
@@ -128,3 +129,5 @@ def _whole_steps(span: float) -> int:
 
 AnySchedule = Annotated[Constant | Linear | Sigmoid | Cosine | Cyclical, Field(discriminator="kind")]
 """The family's table."""
+if not TYPE_CHECKING:
+    AnySchedule = extended(AnySchedule, Schedule, "schedules")

@@ -38,16 +38,22 @@ class Streams:
     """Masks of every dropout."""
     negatives: Generator
     """Sampled classes of the softmax."""
+    feeding: Generator
+    """Places and words of scheduled sampling."""
+    prior: Generator
+    """Codes of the prior that an objective compares with; on the CPU, as ``PriorDensity.sample`` wants it."""
 
     @classmethod
     def create(cls, seed: int, device: torch.device | str = "cpu") -> Self:
-        """The generators of a trial at its first step; ``noise``, ``dropout`` and ``negatives`` live on ``device``."""
+        """The generators of a trial at its first step; those not on the CPU live on ``device``."""
         return cls(
             shuffle=make_generator(seed, "shuffle"),
             binarise=make_generator(seed, "binarise"),
             noise=make_generator(seed, "noise", device=device),
             dropout=make_generator(seed, "dropout", device=device),
             negatives=make_generator(seed, "negatives", device=device),
+            feeding=make_generator(seed, "feeding", device=device),
+            prior=make_generator(seed, "prior"),
         )
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -17,7 +17,7 @@ from vae_core.config import TrialConfig
 from vae_core.evaluate import evaluate, importance_weighted
 from vae_core.gradient_variance import gradient_variance
 from vae_core.model import Data, build_model
-from vae_core.objectives.interface import ObjectiveSizes
+from vae_core.objectives.interface import ObjectiveSizes, Terms
 from vae_core.procedures.interface import Surroundings
 from vae_core.seeding import Streams, derive_seed, make_generator
 from vae_core.updates import Updates
@@ -116,6 +116,33 @@ class Trainer:
                 self.history.append(record)
                 yield record
 
+    def rehearse(self, seconds: float) -> tuple[int, float]:
+        """Takes steps of the first epoch for about so long, to see what one costs; no training can follow.
+
+        The first step is on the batch with the most tokens, for its memory, and is not counted; the weights are kept as a best
+        epoch's are.
+
+        Returns:
+            Counted steps, one at least, and the seconds that they took together.
+        """
+        self._procedure.before_epoch(0, self._updates)
+        plan = self._data.plan("train", self.config.training.batch_size, self._streams.shuffle)
+        lengths = getattr(self._data.splits["train"], "lengths", None)
+        largest = plan[0] if lengths is None else max(plan, key=lambda index: len(index) * int(lengths[index].max()))
+        self._advance([largest])
+        together, taken, started_s = self.config.training.accumulate, 0, self._clock_s()
+        while not taken or (self._clock_s() - started_s < seconds and taken < self.steps_per_epoch):
+            self._advance(plan[taken * together : (taken + 1) * together])
+            taken += 1
+        self._kept.take()
+        return taken, self._clock_s() - started_s
+
+    def _clock_s(self) -> float:
+        """Waits for the device."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
     def best_metrics(self) -> dict[str, float]:
         """best/epoch and best/val/* of the selected epoch; empty before there is a candidate."""
         best = self._best()
@@ -188,8 +215,7 @@ class Trainer:
         sizes, tokens = torch.zeros(len(steps), dtype=torch.float64), 0
         rows: list[Tensor] = []
         for place, indices in enumerate(steps):
-            batches: list[Any] = [self._data.batch("train", index, self._streams.binarise).to(self.device) for index in indices]
-            found = self._updates(*batches, of=self._procedure.before_step(self._updates))
+            batches, found = self._advance(indices)
             rows.append(torch.stack((found.loss, found.distortion, found.rate, *found.extra.values())).detach().double())
             sizes[place] = sum(batch.size for batch in batches)
             tokens += sum(self.model.decoder.tokens(batch) for batch in batches)
@@ -215,6 +241,11 @@ class Trainer:
         if tokens:
             metrics["train/tokens_per_s"] = tokens / seconds
         return metrics
+
+    def _advance(self, indices: Sequence[Any]) -> tuple[list[Any], Terms]:
+        """One optimiser step on these batches of train; the batches, and what the objective said of them."""
+        batches: list[Any] = [self._data.batch("train", index, self._streams.binarise).to(self.device) for index in indices]
+        return batches, self._updates(*batches, of=self._procedure.before_step(self._updates))
 
     def _finish(self, reason: str) -> Iterator[Record]:
         """Scores the selected weights on the test split."""

@@ -136,7 +136,21 @@ class Choices(Config):
     """By the member's kind: its parameters, by their dotted names below it."""
 
 
-_FORMS = (("choices", "<choices>"), ("values", "<values>"), ("value", "<fixed>"), ("min", "<range>"), ("max", "<range>"))
+class Variants(Config):
+    """One of several named changes of the trial, each of any number of places at once."""
+
+    variants: Annotated[dict[str, Annotated[dict[str, JsonValue], Field(max_length=100)]], Field(min_length=1, max_length=100)]
+    """By the variant's name: values by dotted name, in place of what the trial has there; a mapping replaces a whole one."""
+
+
+_FORMS = (
+    ("choices", "<choices>"),
+    ("variants", "<variants>"),
+    ("values", "<values>"),
+    ("value", "<fixed>"),
+    ("min", "<range>"),
+    ("max", "<range>"),
+)
 
 
 def _form(plain: Any) -> str | None:
@@ -151,11 +165,12 @@ AnyParameter = Annotated[
     Annotated[Fixed, Tag("<fixed>")]
     | Annotated[Values, Tag("<values>")]
     | Annotated[Range, Tag("<range>")]
-    | Annotated[Choices, Tag("<choices>")],
+    | Annotated[Choices, Tag("<choices>")]
+    | Annotated[Variants, Tag("<variants>")],
     Discriminator(
         _form,
         custom_error_type="no_form",
-        custom_error_message="must be a mapping with value, with values, with min and max, or with choices",
+        custom_error_message="must be a mapping with value, with values, with min and max, with choices, or with variants",
     ),
 ]
 """The table of forms."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -25,6 +25,8 @@ TEXT_MODELS: dict[str, dict[str, Any]] = {
     "adaptive": {"model.softmax": {"kind": "adaptive", "cutoffs": [50, 150]}},
     "transformer": {"model.decoder": {"kind": "transformer", "width": 16, "heads": 2, "tie_embeddings": True}},
     "sampled": {"model.softmax": {"kind": "sampled", "samples": 64}, "model.decoder.embedding": 8},
+    "cnn": {"model.decoder": {"kind": "cnn", "width": 16}},
+    "bag of words": {"model.encoder": {"kind": "bag_of_words"}, "model.decoder": {"kind": "bag_of_words"}},
 }
 
 
@@ -65,6 +67,36 @@ def test_a_truncated_state_falls_back_to_the_one_before_and_says_so(
     assert str(two_epochs / STATE) in caplog.text
 
 
+def test_a_flipped_bit_is_noticed(two_epochs: Path):
+    """Torch itself would read it without a word."""
+    whole = bytearray((two_epochs / STATE).read_bytes())
+    whole[len(whole) // 2] ^= 0x10
+    (two_epochs / STATE).write_bytes(whole)
+    torch.load(two_epochs / STATE, weights_only=True)
+    told: list[str] = []
+    assert epochs_in(load_state(two_epochs, told.append)) == 1
+    assert "wrong checksum" in told[0]
+
+
+class Touch:
+    """A pickle that would make a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_in_a_state_is_refused_and_not_run(two_epochs: Path):
+    trap = two_epochs / "trapped"
+    torch.save({"history": [], "model": Touch(trap)}, two_epochs / STATE)
+    told: list[str] = []
+    assert epochs_in(load_state(two_epochs, told.append)) == 1
+    assert "WeightsUnpickler" in told[0] or "Weights only load failed" in told[0]
+    assert not trap.exists()
+
+
 def test_a_crash_between_the_renames_loses_one_epoch_at_most(two_epochs: Path):
     (two_epochs / STATE).unlink()
     assert epochs_in(load_state(two_epochs)) == 1
@@ -82,8 +114,8 @@ def test_no_readable_state_is_an_error_that_names_every_file(two_epochs: Path):
 def test_a_failed_write_leaves_the_old_state(
     two_epochs: Path, monkeypatch: pytest.MonkeyPatch, image_config: MakeConfig, digits: ImageData
 ):
-    def full_disk(state: object, path: Path) -> None:
-        path.write_bytes(b"half")
+    def full_disk(state: object, file: BinaryIO) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)

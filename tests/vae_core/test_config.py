@@ -15,6 +15,7 @@ from vae_core.configurable import flatten
 
 IWAE = {"kind": "iwae"}
 PID = {"kind": "pid", "nats": 3.0}
+CATEGORICAL = {"kind": "categorical"}
 
 
 @pytest.mark.parametrize("plain", [TEXT, IMAGES], ids=["text", "image"])
@@ -82,6 +83,12 @@ def test_unknown_keys_are_refused_by_their_place(path: str, text_config: MakeCon
         ("objective.feedback", {"kind": "minimum_rate", "nats": 3.0, "lr": 0.0}),
         ("objective", {"kind": "iwae", "samples": 0}),
         ("objective", {"kind": "iwae", "beta": 0.5}),
+        ("objective", {"kind": "wae_mmd", "scales": []}),
+        ("objective", {"kind": "wae_adversary", "critic": {"kind": "jensen_shannon", "gradient_penalty": 1.0}}),
+        ("objective", {"kind": "beta_tcvae", "estimator": "exact"}),
+        ("objective.gradient_variance", 1),
+        ("objective.gradient", {"kind": "score", "baseline": "leave_one_out"}),
+        ("objective.gradient", {"kind": "score", "baseline": "none", "decay": 0.5}),
         ("model.decoder.dropout", 1.0),
         ("model.decoder.word_dropout", 1.1),
         ("model.softmax", {"kind": "adaptive", "cutoffs": [5, 5]}),
@@ -142,6 +149,61 @@ def test_configs_are_frozen(text_config: MakeConfig):
             r"tie_embeddings needs output_map where its states' width \(256\) is not embedding \(12\)",
         ),
         (TEXT, {"objective": IWAE, "model.softmax": {"kind": "nce"}}, "iwae weighs samples by likelihood"),
+        (IMAGES, {"objective": IWAE, "model.latent": CATEGORICAL}, "iwae needs codes that move .* categorical jump"),
+        (
+            IMAGES,
+            {
+                "objective.gradient": {"kind": "score"},
+                "model.latent": CATEGORICAL | {"classes": 3, "variables": 2, "estimator": {"kind": "marginal"}},
+            },
+            r"estimator\.kind: marginal has no effect beside objective\.gradient\.kind: score",
+        ),
+        (
+            IMAGES,
+            {"objective": {"kind": "wae_mmd"}, "model.latent": CATEGORICAL},
+            "wae_mmd compares continuous codes, not .*categ",
+        ),
+        (TEXT, {"objective": {"kind": "wae_adversary"}, "model.latent": CATEGORICAL}, "wae_adversary compares continuous codes"),
+        (
+            IMAGES,
+            {"objective": {"kind": "wae_adversary", "encoder": "deterministic"}, "model.latent": {"kind": "vmf"}},
+            r"objective\.encoder: deterministic takes the mean of a Gaussian, not of model\.latent\.kind: vmf",
+        ),
+        (
+            IMAGES,
+            {"objective": {"kind": "wae_mmd"}, "model.prior": {"kind": "vamp"}},
+            r"a prior that stays: model\.prior\.kind: vamp",
+        ),
+        (
+            IMAGES,
+            {"objective": {"kind": "wae_mmd"}, "training.batch_size": 1},
+            "wae_mmd compares the codes of a batch: .* 2 or more",
+        ),
+        *(
+            (
+                IMAGES,
+                {"objective": {"kind": kind}, "training.procedure": {"kind": "aggressive"}},
+                f"run ahead of the critic of .*{kind}",
+            )
+            for kind in ("wae_adversary", "factor_vae")
+        ),
+        (IMAGES, {"objective": {"kind": "beta_tcvae"}, "training.batch_size": 1}, "beta_tcvae compares the codes of a batch"),
+        (IMAGES, {"objective": {"kind": "factor_vae"}, "training.batch_size": 1}, "factor_vae compares the codes of a batch"),
+        (
+            IMAGES,
+            {"objective": {"kind": "beta_tcvae"}, "model.latent": {"kind": "vmf"}},
+            "takes a code apart by dimension.*not vmf",
+        ),
+        (
+            TEXT,
+            {"objective": {"kind": "factor_vae"}, "model.latent": CATEGORICAL},
+            "takes a code apart by dimension.*not categorical",
+        ),
+        (
+            IMAGES,
+            {"objective": {"kind": "beta_tcvae"}, "model.prior": {"kind": "mixture"}},
+            "beta_tcvae needs a prior of independent dimensions, not .*mixture",
+        ),
         (TEXT, {"objective": IWAE, "model.softmax": {"kind": "negative_sampling"}}, "negative_sampling trains none"),
         (IMAGES, {"objective.feedback": PID, "objective.beta": 0.5}, r"objective\.beta: 0\.5 has no effect beside .*pid"),
         (

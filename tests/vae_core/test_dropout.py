@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from vae_core.dropout import dropout, embedding_dropout, locked_mask, word_dropout
+from vae_core.dropout import Noise, dropout, embedding_dropout, locked_mask, word_dropout
 
 B, T, E = 40, 25, 20
 UNK, BOS, PAD = 0, 8, 9
@@ -17,6 +17,7 @@ VECTORS = torch.rand(B, T, E, dtype=torch.float64, generator=Generator().manual_
 
 REGULARISERS: dict[str, Callable[[float, Generator], Tensor]] = {
     "dropout": lambda p, generator: dropout(VECTORS, p, generator),
+    "gaussian_dropout": lambda p, generator: dropout(VECTORS, p, generator, "gaussian"),
     "embedding_dropout": lambda p, generator: embedding_dropout(VECTORS, TOKENS, p, generator),
     "word_dropout": lambda p, generator: word_dropout(TOKENS, p, UNK, (BOS, PAD), generator),
     "locked_mask": lambda p, generator: locked_mask((B, 1, E), p, generator, VECTORS.dtype),
@@ -55,6 +56,24 @@ def test_dropout_zeroes_at_its_rate_and_scales_the_rest(p: float) -> None:
     assert float(zero.double().mean()) == pytest.approx(p, abs=4 * (p * (1 - p) / zero.numel()) ** 0.5)
     (gradient,) = torch.autograd.grad(dropped.sum(), x)
     torch.testing.assert_close(gradient, (~zero).double() / (1 - p), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("noise", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_both_noises_have_mean_one_and_the_same_variance(noise: Noise, p: float) -> None:
+    drawn = dropout(torch.ones(400_000, dtype=torch.float64), p, Generator().manual_seed(3), noise)
+    variance, n = p / (1 - p), drawn.numel()
+    assert drawn.mean().item() == pytest.approx(1.0, abs=5 * (variance / n) ** 0.5)
+    fourth = 3 * variance**2 if noise == "gaussian" else p + (1 - p) * variance**4  # the fourth central moment
+    assert drawn.var().item() == pytest.approx(variance, abs=5 * ((fourth - variance**2) / n) ** 0.5 + 10 / n)
+
+
+def test_gaussian_noise_is_normal_and_zeroes_nothing() -> None:
+    drawn = dropout(torch.ones(100_000, dtype=torch.float64), 0.3, Generator().manual_seed(3), "gaussian")
+    standard = (drawn - 1.0) / (0.3 / 0.7) ** 0.5
+    assert (drawn != 0).all()
+    for bound, below in ((-1.0, 0.158655), (0.0, 0.5), (1.0, 0.841345), (2.0, 0.977250)):
+        assert (standard < bound).double().mean().item() == pytest.approx(below, abs=5 * (0.25 / 100_000) ** 0.5)
 
 
 def test_a_locked_mask_is_the_same_at_every_step_and_differs_between_sequences() -> None:
@@ -96,7 +115,7 @@ def test_embedding_dropout_zeroes_a_word_type_wherever_it_stands() -> None:
     torch.testing.assert_close(dropped[~zero], (VECTORS / 0.7)[~zero], rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("name", ["dropout", "embedding_dropout", "locked_mask"])
+@pytest.mark.parametrize("name", ["dropout", "gaussian_dropout", "embedding_dropout", "locked_mask"])
 @pytest.mark.parametrize("p", [1.0, -0.1])
 def test_a_rate_that_cannot_be_scaled_is_a_fault(name: str, p: float) -> None:
     with pytest.raises(AssertionError, match="dropout rate"):

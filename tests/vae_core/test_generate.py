@@ -20,16 +20,14 @@ from vae_core.generate import (
     decode_images,
     decode_text,
     grid,
-    interpolate,
-    posterior_means,
+    posteriors,
     prior_codes,
-    traverse,
-    widest_dimensions,
+    widest_parts,
     write_png,
-    write_samples,
 )
 from vae_core.model import VAE, build_model
 from vae_core.networks.sentence import SentenceDecoder
+from vae_core.samples import write_samples
 from vae_core.seeding import make_generator
 from vae_core.trainer import Trainer
 
@@ -149,18 +147,6 @@ def test_draws_repeat_with_their_seed_and_touch_no_global_generator(text_model: 
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_interpolation_is_a_straight_line_between_its_ends():
-    first, last = torch.tensor([0.0, 4.0]), torch.tensor([1.0, -4.0])
-    line = interpolate(first, last, 5)
-    torch.testing.assert_close(line, torch.tensor([[0.0, 4.0], [0.25, 2.0], [0.5, 0.0], [0.75, -2.0], [1.0, -4.0]]))
-
-
-def test_a_traversal_changes_one_dimension_at_a_time():
-    codes = traverse(torch.tensor([0.5, 0.6, 0.7]), torch.tensor([2, 0]), torch.tensor([-3.0, 3.0]))
-    expected = [[[0.5, 0.6, -3.0], [0.5, 0.6, 3.0]], [[-3.0, 0.6, 0.7], [3.0, 0.6, 0.7]]]
-    torch.testing.assert_close(codes, torch.tensor(expected))
-
-
 def test_the_widest_dimensions_come_first_whatever_the_batch_size(image_config: MakeConfig, digits: ImageData):
     model = build_model(image_config(), digits, make_generator(0, "init"))
     layer = model.posterior.layer
@@ -168,8 +154,8 @@ def test_the_widest_dimensions_come_first_whatever_the_batch_size(image_config: 
         layer.weight[:4] = layer.weight[0] * torch.tensor([0.1, 3.0, 0.0, 1.0]).unsqueeze(1)
         layer.bias[2] = 50.0  # a mean far from 0 that never varies
     for batch_size in (7, 1000):
-        assert widest_dimensions(model, digits, "test", batch_size, 3).tolist() == [1, 3, 0]
-        assert widest_dimensions(model, digits, "test", batch_size, 9).tolist() == [1, 3, 0, 2]
+        assert widest_parts(model, digits, "test", batch_size, 3).tolist() == [1, 3, 0]
+        assert widest_parts(model, digits, "test", batch_size, 9).tolist() == [1, 3, 0, 2]
 
 
 def test_a_trained_model_reconstructs_images_better_than_a_stranger_s_code(image_config: MakeConfig, digits: ImageData):
@@ -177,7 +163,7 @@ def test_a_trained_model_reconstructs_images_better_than_a_stranger_s_code(image
     list(trainer.run())
     index = np.arange(60)
     inputs = digits.batch("test", index, None).pixels.numpy().reshape(60, 8, 8)
-    outputs = decode_images(trainer.model, posterior_means(trainer.model, digits, "test", index), (8, 8))
+    outputs = decode_images(trainer.model, posteriors(trainer.model, digits, "test", index).mode(), (8, 8))
     assert outputs.shape == (60, 8, 8)
     assert outputs.min() >= 0.0
     assert outputs.max() <= 1.0
@@ -220,7 +206,7 @@ def test_text_artifacts(text_model: VAE[Any], text_config: MakeConfig, sentences
     assert (tmp_path / "samples" / "samples.txt").read_text().count("drawn   ") == 4
     traversals = (tmp_path / "samples" / "traversals.txt").read_text()
     centre = decode_text(text_model, torch.zeros(1, 4), text_config().data.max_length)[0]
-    assert traversals.count("the others at 0\n") == traversals.count("the others at the posterior mean") == 4
+    assert traversals.count("the others at 0\n") == traversals.count("the others as in the first reconstruction\n") == 4
     assert traversals.count(f"+0  {centre}\n") >= 4
     assert traversals.count("\n-3  ") == traversals.count("\n+3  ") == 8
 
@@ -246,3 +232,57 @@ def test_no_samples_are_written_where_none_are_wanted(
 ):
     write_samples(image_model, image_config({"evaluation.samples": 0}), digits, tmp_path / "samples")
     assert not (tmp_path / "samples").exists()
+
+
+FAMILIES: dict[str, tuple[dict[str, Any], str, list[str], list[str]]] = {
+    "vmf": (
+        {"kind": "vmf", "size": 3},
+        "great circles",
+        ["z[0]", "z[1]", "z[2]"],
+        [" -90°", " -60°", " -30°", "  +0°", " +30°", " +60°", " +90°"],
+    ),
+    "categorical": (
+        {"kind": "categorical", "variables": 2, "classes": 3},
+        "switches of one variable after another",
+        ["variable[0]", "variable[1]"],
+        ["class 0", "class 1", "class 2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_text_artifacts_of_a_family_without_a_centre(family: str, text_config: MakeConfig, sentences: TextData, tmp_path: Path):
+    latent, line, parts, steps = FAMILIES[family]
+    config = text_config({"model.latent": latent})
+    write_samples(build_model(config, sentences, make_generator(0, "init")), config, sentences, tmp_path)
+    assert f"along {line} between" in (tmp_path / "interpolations.txt").read_text()
+    traversals = (tmp_path / "traversals.txt").read_text()
+    assert all(traversals.count(f"{part}, the others as in the first reconstruction\n") == 1 for part in parts)
+    assert all(traversals.count(f"\n{step}  ") == len(parts) for step in steps)
+    assert "at 0" not in traversals
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_that_is_decoded_for_people_is_a_code(
+    family: str, image_config: MakeConfig, digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Of unit length, or of one-hot vectors: no mean of several."""
+    latent, _, parts, steps = FAMILIES[family]
+    config, seen = image_config({"model.latent": latent}), []
+    model = build_model(config, digits, make_generator(0, "init"))
+    decode = model.decoder.parameters_of
+
+    def watched(z: torch.Tensor) -> torch.Tensor:
+        seen.append(z)
+        return decode(z)
+
+    monkeypatch.setattr(model.decoder, "parameters_of", watched)
+    write_samples(model, config, digits, tmp_path)
+    codes = torch.cat(seen)
+    assert len(codes) == 4 + 4 + 2 * 8 + len(parts) * len(steps)  # samples, reconstructions, interpolations, traversals
+    length = {"vmf": 1.0, "categorical": 2.0}[family]
+    torch.testing.assert_close(codes.square().sum(1), torch.full((len(codes),), length))
+    if family == "categorical":
+        assert codes.unique().tolist() == [0.0, 1.0]
+    with Image.open(tmp_path / "traversals.png") as read:
+        assert read.size == (8 * (9 * len(steps) - 1), 8 * (9 * len(parts) - 1))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vae_core.config import Adam, AdamW, AnyOptimizer, Sgd
+from vae_core.config import Adam, AdamW, AnyOptimizer, LazyAdam, Sgd
 from vae_core.optimizers import build_optimizer
 
 LR = 0.1
@@ -40,6 +40,7 @@ def sgd(weight: Tensor, momentum: float) -> Tensor:
 CASES: list[tuple[AnyOptimizer, Callable[[Tensor], Tensor]]] = [
     (Adam(lr=LR), lambda weight: adam(weight, (0.9, 0.999), 0.0)),
     (Adam(lr=LR, betas=(0.5, 0.7)), lambda weight: adam(weight, (0.5, 0.7), 0.0)),
+    (LazyAdam(lr=LR, betas=(0.5, 0.7)), lambda weight: adam(weight, (0.5, 0.7), 0.0)),
     (AdamW(lr=LR, betas=(0.5, 0.7), weight_decay=0.3), lambda weight: adam(weight, (0.5, 0.7), 0.3)),
     (AdamW(lr=LR, weight_decay=0.0), lambda weight: adam(weight, (0.9, 0.999), 0.0)),
     (Sgd(lr=LR, momentum=0.0), lambda weight: sgd(weight, 0.0)),
@@ -54,7 +55,7 @@ def test_every_optimiser_is_here():
 @pytest.mark.parametrize(("config", "expected"), CASES, ids=[repr(config) for config, _ in CASES])
 def test_two_steps_are_those_of_the_paper(config: AnyOptimizer, expected: Callable[[Tensor], Tensor]):
     weight = nn.Parameter(START.clone())
-    optimizer = build_optimizer(config, [weight])
+    optimizer = build_optimizer(config, nn.ParameterList([weight]))
     for gradient in GRADIENTS:
         weight.grad = gradient.clone()
         optimizer.step()

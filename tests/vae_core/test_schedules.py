@@ -22,12 +22,12 @@ OPTIONS = {
     Cosine: st.builds(Cosine, warmup=shares),
     Cyclical: st.builds(Cyclical, cycles=st.integers(1, 30), ratio=ratios),
 }
-schedules = st.one_of(*OPTIONS.values())
+schedules = st.one_of(*(OPTIONS.get(member, st.builds(member)) for member in MEMBERS))
 totals = st.integers(0, 400)
 
 
 def test_every_member_is_drawn_from() -> None:
-    assert set(OPTIONS) == set(MEMBERS)
+    assert set(OPTIONS) == {member for member in MEMBERS if member.__module__ == Schedule.__module__}
 
 
 @given(schedules, totals)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from vae_core.configurable import Config, Count
+from vae_core.plugins import extended
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -58,3 +59,5 @@ class CharacterCnnVectors(WordVectorsConfig):
 
 AnyWordVectors = Annotated[TableVectors | CharacterCnnVectors, Field(discriminator="kind")]
 """The family's table."""
+if not TYPE_CHECKING:
+    AnyWordVectors = extended(AnyWordVectors, WordVectorsConfig, "word_vectors")

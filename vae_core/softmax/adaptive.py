@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Generator, Tensor, nn
 
+from vae_core.precision import widened
 from vae_core.softmax.config import AdaptiveSoftmax
 from vae_core.softmax.full import linear_nll, uniform_parameter
 from vae_core.softmax.head import HeadSizes, SoftmaxHead
@@ -77,10 +78,10 @@ class AdaptiveHead(SoftmaxHead):
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         weights, biases = self._classes()
-        head = nn.functional.linear(hidden, weights[0], biases[0]).log_softmax(-1)
+        head = widened(nn.functional.linear(hidden, weights[0], biases[0])).log_softmax(-1)
         frequent, *clusters = torch.split(head, [self.lengths[0], *[1] * (len(self.lengths) - 1)], dim=1)
         tails = [
-            cluster + nn.functional.linear(self._project(hidden, tail), weights[tail], biases[tail]).log_softmax(-1)
+            cluster + widened(nn.functional.linear(self._project(hidden, tail), weights[tail], biases[tail])).log_softmax(-1)
             for tail, cluster in enumerate(clusters, start=1)
         ]
         return torch.cat([frequent, *tails], dim=1)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from vae_core.precision import add_product, affine, product_dtype, widened
 from vae_core.softmax.config import ChunkedSoftmax
 from vae_core.softmax.full import FullHead
 from vae_core.softmax.head import HeadSizes
@@ -37,9 +38,11 @@ class ChunkedHead(FullHead):
 def chunked_nll(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, rows: int) -> Tensor:
     """-log softmax(h W^T + b)[target] of each token, (N, D), (V, D), (V,), (N,) -> (N,); differentiable once.
 
-    Works through ``rows`` tokens at a time, which does not change the value.
+    Works through ``rows`` tokens at a time, which does not change the value. Under autocast the products are in its type, and all
+    else is not.
     """
-    nll: Tensor = _ChunkedNll.apply(hidden, weight, bias, targets, rows, torch.is_grad_enabled())  # type: ignore[no-untyped-call]  # torch's own
+    arguments = (widened(hidden), weight, bias, targets, rows, product_dtype(hidden), torch.is_grad_enabled())
+    nll: Tensor = _ChunkedNll.apply(*arguments)  # type: ignore[no-untyped-call]  # torch's own
     return nll
 
 
@@ -47,11 +50,20 @@ class _ChunkedNll(torch.autograd.Function):
     """With p = softmax(h W^T + b) and incoming g: dh = g (p W - W_t), dW = (g (p - 1_t))^T h, db = sum_n g (p - 1_t)."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, rows: int, train: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        rows: int,
+        dtype: torch.dtype | None,
+        train: bool,
+    ) -> Tensor:
         scale = torch.ones_like(hidden[:, 0]) if train else None
-        nll, gradients = _nll_and_gradients(hidden, weight, bias, targets, rows, scale)
+        nll, gradients = _nll_and_gradients(hidden, weight, bias, targets, rows, dtype, scale)
         ctx.save_for_backward(hidden, weight, bias, targets, *gradients)
-        ctx.rows = rows
+        ctx.rows, ctx.dtype = rows, dtype
         return nll
 
     @staticmethod
@@ -62,12 +74,18 @@ class _ChunkedNll(torch.autograd.Function):
         if bool((grad == common).all()):
             gradients = [gradient * common for gradient in gradients]
         else:
-            _, gradients = _nll_and_gradients(hidden, weight, bias, targets, ctx.rows, grad)
-        return *gradients, None, None, None
+            _, gradients = _nll_and_gradients(hidden, weight, bias, targets, ctx.rows, ctx.dtype, grad)
+        return *gradients, None, None, None, None
 
 
 def _nll_and_gradients(
-    hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, rows: int, scale: Tensor | None
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    rows: int,
+    dtype: torch.dtype | None,
+    scale: Tensor | None,
 ) -> tuple[Tensor, list[Tensor]]:
     """The loss of each token (N,), and the gradients of ``scale`` @ loss by hidden, weight and bias; none without a scale."""
     target_rows = weight.index_select(0, targets)
@@ -76,7 +94,7 @@ def _nll_and_gradients(
     gradients = [] if scale is None else [target_rows.mul_(-scale.unsqueeze(1)), torch.zeros_like(weight), torch.zeros_like(bias)]
     for start in range(0, len(hidden), rows):
         chunk = slice(start, start + rows)
-        logits = torch.addmm(bias, hidden[chunk], weight.T)
+        logits = affine(bias, hidden[chunk], weight.T, dtype)
         highest = logits.amax(1)
         exponentials = logits.sub_(highest.unsqueeze(1)).exp_()  # in place from here on: one R x V at a time
         sums = exponentials.sum(1)
@@ -84,8 +102,8 @@ def _nll_and_gradients(
         if scale is not None:
             grad_hidden, grad_weight, grad_bias = gradients
             scaled = exponentials.mul_((scale[chunk] / sums).unsqueeze(1))  # g p, (R, V)
-            grad_hidden[chunk].addmm_(scaled, weight)
-            grad_weight.addmm_(scaled.T, hidden[chunk])
+            add_product(grad_hidden[chunk], scaled, weight, dtype)
+            add_product(grad_weight, scaled.T, hidden[chunk], dtype)
             grad_bias.add_(scaled.sum(0))
     if scale is not None:
         gradients[1].index_add_(0, targets, hidden * scale.unsqueeze(1), alpha=-1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from vae_core.configurable import Config, Count, Positive
+from vae_core.plugins import extended
 
 if TYPE_CHECKING:
     from vae_core.softmax.head import HeadSizes, SoftmaxHead
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 class SoftmaxConfig(Config):
     """One member of the family; ``build`` makes its layer."""
+
+    few_rows: ClassVar[bool] = False
+    """Whether a training step reads only the vectors of its targets and of the classes that it draws."""
 
     def build(self, sizes: HeadSizes) -> SoftmaxHead:
         """Makes the layer for these sizes; imports torch."""
@@ -84,6 +88,7 @@ class HierarchicalSoftmax(SoftmaxConfig):
 class ProposalConfig(SoftmaxConfig):
     """What the members that draw negative classes from a proposal share."""
 
+    few_rows = True
     default_power: ClassVar[float] = 1.0
     samples: Count = 1024
     """Negative classes drawn a step, shared over the batch and the time steps."""
@@ -150,6 +155,7 @@ class NegativeSampling(ProposalConfig):
 class OneVsEach(SoftmaxConfig):
     """One-vs-each (Titsias 2016): a bound on log p from the target's contest with each other class, or with some of them."""
 
+    few_rows = True
     kind: Literal["one_vs_each"] = "one_vs_each"
     samples: Count = 1024
     """Other classes drawn a step, all different, evenly, and shared over the batch and the time steps."""
@@ -172,3 +178,5 @@ AnySoftmax = Annotated[
     Field(discriminator="kind"),
 ]
 """The family's table. The SVD softmax is no member: it speeds a trained head up, and cannot be trained."""
+if not TYPE_CHECKING:
+    AnySoftmax = extended(AnySoftmax, SoftmaxConfig, "softmaxes")

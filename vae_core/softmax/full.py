@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from vae_core.precision import add_product, affine, product_dtype, widened, write_product
 from vae_core.softmax.head import HeadSizes, SoftmaxHead
 
 FEWEST_COLUMNS = 128
@@ -45,7 +46,7 @@ class FullHead(SoftmaxHead):
         return linear_nll(hidden, self.weight, self.bias, targets)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
-        return nn.functional.linear(hidden, self.weight, self.bias).log_softmax(-1)
+        return widened(nn.functional.linear(hidden, self.weight, self.bias)).log_softmax(-1)
 
 
 def linear_nll(
@@ -55,14 +56,15 @@ def linear_nll(
 
     Works through ``columns`` classes at a time, forward and backward, so that a chunk stays in the cache and N x V memory is
     never needed: where the logits are too many to ``keep``, the backward computes them anew, a fourth matrix product.
-    None: chosen by device and size. Neither changes the value.
+    None: chosen by device and size. Neither changes the value. Under autocast the products are in its type, and all else is not.
     """
     if columns is None:
         entries = 2**18 if hidden.device.type == "cpu" else 2**24
         columns = max(FEWEST_COLUMNS, entries // max(1, len(hidden)))
     if keep is None:
         keep = torch.is_grad_enabled() and len(hidden) * len(weight) <= KEPT_LOGITS
-    nll: Tensor = _LinearNll.apply(hidden, weight, bias, targets, columns, keep)  # type: ignore[no-untyped-call]  # torch's own
+    arguments = (widened(hidden), weight, bias, targets, columns, keep, product_dtype(hidden))
+    nll: Tensor = _LinearNll.apply(*arguments)  # type: ignore[no-untyped-call]  # torch's own
     return nll
 
 
@@ -76,33 +78,42 @@ class _LinearNll(torch.autograd.Function):
     """With p = softmax(h W^T + b) and incoming g: dh = g (p W - W_t), dW = (g (p - 1_t))^T h, db = sum_n g (p - 1_t)."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, columns: int, keep: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        columns: int,
+        keep: bool,
+        dtype: torch.dtype | None,
+    ) -> Tensor:
         target_logits = (hidden * weight.index_select(0, targets)).sum(1) + bias.index_select(0, targets)
         normaliser = torch.full_like(target_logits, -torch.inf)
         kept: list[Tensor] = []
         for rows, offsets in zip(torch.split(weight, columns), torch.split(bias, columns), strict=True):
-            logits = torch.addmm(offsets, hidden, rows.T)
+            logits = affine(offsets, hidden, rows.T, dtype)
             normaliser = torch.logaddexp(normaliser, logits.logsumexp(1))
             if keep:
                 kept.append(logits)
         ctx.save_for_backward(hidden, weight, bias, targets, normaliser, *kept)
-        ctx.columns = columns
+        ctx.columns, ctx.dtype = columns, dtype
         return normaliser - target_logits
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, bias, targets, normaliser, *kept = ctx.saved_tensors
         scale = grad.unsqueeze(1)
         grad_hidden = weight.index_select(0, targets) * -scale
         grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
         chunks = zip(*(torch.split(tensor, ctx.columns) for tensor in (weight, bias, grad_weight, grad_bias)), strict=True)
         for chunk, (rows, offsets, grad_rows, grad_offsets) in enumerate(chunks):
-            logits = kept[chunk] if kept else torch.addmm(offsets, hidden, rows.T)
+            logits = kept[chunk] if kept else affine(offsets, hidden, rows.T, ctx.dtype)
             scaled = torch.sub(logits, normaliser.unsqueeze(1)).exp_().mul_(scale)  # g p, (N, C)
-            grad_hidden.addmm_(scaled, rows)
-            torch.mm(scaled.T, hidden, out=grad_rows)
+            add_product(grad_hidden, scaled, rows, ctx.dtype)
+            write_product(grad_rows, scaled.T, hidden, ctx.dtype)
             torch.sum(scaled, 0, out=grad_offsets)
         grad_weight.index_add_(0, targets, hidden * scale, alpha=-1)
         grad_bias.index_add_(0, targets, grad, alpha=-1)
-        return grad_hidden, grad_weight, grad_bias, None, None, None
+        return grad_hidden, grad_weight, grad_bias, None, None, None, None

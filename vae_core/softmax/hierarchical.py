@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from vae_core.precision import affine, product_dtype, widened, write_product
 from vae_core.softmax.config import HierarchicalSoftmax
 from vae_core.softmax.full import linear_nll, uniform_parameter
 from vae_core.softmax.head import HeadSizes, SoftmaxHead
@@ -57,8 +58,8 @@ class HierarchicalHead(SoftmaxHead):
         return across + within_class_nll(hidden, self.weight, self.bias, targets, classes, self.lengths)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
-        across = nn.functional.linear(hidden, self.classes, self.class_bias).log_softmax(-1)
-        logits = nn.functional.linear(hidden, self.weight, self.bias)
+        across = widened(nn.functional.linear(hidden, self.classes, self.class_bias)).log_softmax(-1)
+        logits = widened(nn.functional.linear(hidden, self.weight, self.bias))
         within = [part.log_softmax(1) for part in torch.split(logits, self.lengths, dim=1)]
         return across.index_select(1, self.get_buffer("class_of")) + torch.cat(within, dim=1)
 
@@ -94,7 +95,7 @@ def within_class_nll(
         classes: the class of each target.
         lengths: words of each class, which are neighbours.
     """
-    arguments = (hidden, weight, bias, targets, classes, lengths, torch.is_grad_enabled())
+    arguments = (widened(hidden), weight, bias, targets, classes, lengths, product_dtype(hidden), torch.is_grad_enabled())
     nll: Tensor = _WithinClassNll.apply(*arguments)  # type: ignore[no-untyped-call]  # torch's own
     return nll
 
@@ -107,7 +108,15 @@ class _WithinClassNll(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, classes: Tensor, lengths: list[int], keep: bool
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        classes: Tensor,
+        lengths: list[int],
+        dtype: torch.dtype | None,
+        keep: bool,
     ) -> Tensor:
         words, tokens = _slices(lengths), _slices(torch.bincount(classes, minlength=len(lengths)).tolist())
         order = classes.argsort(stable=True)
@@ -118,13 +127,13 @@ class _WithinClassNll(torch.autograd.Function):
         for rows, chunk in zip(words, tokens, strict=True):
             if chunk.start == chunk.stop:
                 continue
-            logits = torch.addmm(bias[rows], hidden[chunk], weight[rows].T)  # (n, L)
+            logits = affine(bias[rows], hidden[chunk], weight[rows].T, dtype)  # (n, L)
             normaliser = logits.logsumexp(1, keepdim=True)
             nll[chunk] = (normaliser - logits.gather(1, inside[chunk])).squeeze(1)
             if keep:
                 kept.append(logits.sub_(normaliser).exp_())
         ctx.save_for_backward(hidden, weight, order, inside, *kept)
-        ctx.words, ctx.tokens = words, tokens
+        ctx.words, ctx.tokens, ctx.dtype = words, tokens, dtype
         return torch.empty_like(nll).index_copy_(0, order, nll)
 
     @staticmethod
@@ -141,10 +150,10 @@ class _WithinClassNll(torch.autograd.Function):
                 continue
             scaled = next(probabilities) * scale[chunk]
             scaled.scatter_add_(1, inside[chunk], -scale[chunk])  # g (p - 1_t), (n, L)
-            torch.mm(scaled, weight[rows], out=grad_hidden[chunk])
-            torch.mm(scaled.T, hidden[chunk], out=grad_weight[rows])
+            write_product(grad_hidden[chunk], scaled, weight[rows], ctx.dtype)
+            write_product(grad_weight[rows], scaled.T, hidden[chunk], ctx.dtype)
             torch.sum(scaled, 0, out=grad_bias[rows])
-        return torch.empty_like(hidden).index_copy_(0, order, grad_hidden), grad_weight, grad_bias, None, None, None, None
+        return torch.empty_like(hidden).index_copy_(0, order, grad_hidden), grad_weight, grad_bias, *[None] * 5
 
 
 def _slices(sizes: list[int]) -> list[slice]:

@@ -10,13 +10,12 @@ from torch import Generator, Tensor
 from torch.nn.functional import softplus
 
 from vae_core.softmax.config import OneVsEach
-from vae_core.softmax.full import FullHead
 from vae_core.softmax.head import HeadSizes
 from vae_core.softmax.proposals import Uniform, draw_distinct, expected_tries
-from vae_core.softmax.sampled import gathered_logits
+from vae_core.softmax.sampled import SamplingHead, gathered_logits
 
 
-class OneVsEachHead(FullHead):
+class OneVsEachHead(SamplingHead):
     """One-vs-each bound (Titsias 2016): log p_t >= -sum_{j != t} log(1 + e^(f_j - f_t)); scored by its full softmax.
 
     Trained on S of the V - 1 other classes, scaled by (V - 1) / S: right on average, and the bound itself at S = V - 1. It is
@@ -25,8 +24,6 @@ class OneVsEachHead(FullHead):
     Raises:
         ValueError: more samples are wanted than there are other classes.
     """
-
-    normalised = False
 
     def __init__(self, config: OneVsEach, sizes: HeadSizes) -> None:
         super().__init__(sizes)
@@ -41,20 +38,20 @@ class OneVsEachHead(FullHead):
 
     def loss(self, hidden: Tensor, targets: Tensor, generator: Generator | None = None) -> Tensor:
         assert generator is not None, "one-vs-each draws its classes from an explicit generator"
-        return one_vs_each_loss(hidden, self.weight, self.bias, targets, self.draw(generator))
+        return one_vs_each_loss(hidden, self.weight, self.bias, targets, self.draw(generator), self.sparse)
 
     def draw(self, generator: Generator) -> Tensor:
         """S + 1 classes, all different, in an order of chance, int64 (S + 1,)."""
         return draw_distinct(self.proposal, self.samples + 1, generator, self._tries)[0]
 
 
-def one_vs_each_loss(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, ids: Tensor) -> Tensor:
+def one_vs_each_loss(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, ids: Tensor, sparse: bool = False) -> Tensor:
     """(V - 1) / S times the sum of softplus(f_j - f_t) over S classes j, (N, D), (V, D), (V,), (N,), (S + 1,) -> (N,).
 
     Of the S + 1 each token leaves one out: its target, or the last one where the target is not among them. What stays is for
     every token an even draw of S from the others.
     """
-    target_logits, logits = gathered_logits(hidden, weight, bias, targets, ids)
+    target_logits, logits = gathered_logits(hidden, weight, bias, targets, ids, sparse)
     left_out = targets.unsqueeze(1) == ids
     left_out[:, -1] |= ~left_out.any(1)
     contests = softplus(logits.sub_(target_logits.unsqueeze(1)).masked_fill_(left_out, -torch.inf))

@@ -9,8 +9,9 @@ import math
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
+from vae_core.precision import affine, product_dtype, widened
 from vae_core.softmax.config import SampledSoftmax
 from vae_core.softmax.full import FullHead
 from vae_core.softmax.head import HeadSizes
@@ -30,7 +31,15 @@ class Negatives(NamedTuple):
     """Drawn without replacement."""
 
 
-class SampledHead(FullHead):
+class SamplingHead(FullHead):
+    """What the heads share whose step reads few rows of weight and bias: those of its targets and of the classes drawn."""
+
+    normalised = False
+    sparse = False
+    """Whether the gradients hold these rows alone, as sparse tensors."""
+
+
+class SampledHead(SamplingHead):
     """Sampled softmax by importance sampling (Bengio & Senécal 2008; Jean et al. 2015); scored by its full softmax.
 
     loss = log Z' - f_t, with Z' an estimate of the normaliser Z from the logits f_j of S negatives, c_j = E[count_j] = S q with
@@ -47,14 +56,13 @@ class SampledHead(FullHead):
 
     As S grows the gradient of each comes to that of the full softmax.
 
-    The vectors of targets and negatives are gathered by one lookup, so that the logits cost N x S and not N x V. The gradient of
-    the weight is dense all the same: a step still fills V x D zeros, and the optimiser goes through them.
+    The vectors of targets and negatives are gathered by one lookup, so that the logits cost N x S and not N x V. Unless the head
+    is ``sparse``, the gradient of the weight is dense all the same: a step still fills V x D zeros, and the optimiser goes
+    through them.
 
     Raises:
         ValueError: more samples are wanted without replacement than there are classes.
     """
-
-    normalised = False
 
     def __init__(self, config: SampledSoftmax, sizes: HeadSizes) -> None:
         super().__init__(sizes)
@@ -71,7 +79,8 @@ class SampledHead(FullHead):
 
     def loss(self, hidden: Tensor, targets: Tensor, generator: Generator | None = None) -> Tensor:
         assert generator is not None, "the sampled softmax draws its negatives from an explicit generator"
-        return sampled_nll(hidden, self.weight, self.bias, targets, self.draw(targets, generator), self.targets)
+        negatives = self.draw(targets, generator)
+        return sampled_nll(hidden, self.weight, self.bias, targets, negatives, self.targets, self.sparse)
 
     def draw(self, targets: Tensor, generator: Generator) -> Negatives:
         """One step's negatives."""
@@ -92,9 +101,10 @@ def sampled_nll(
     targets: Tensor,
     negatives: Negatives,
     treatment: Literal["include", "exclude", "proposal"] = "include",
+    sparse: bool = False,
 ) -> Tensor:
     """log Z' - f_t of each token, the log c_t in the Z' of ``include`` too, (N, D), (V, D), (V,), (N,) -> (N,)."""
-    target_logits, logits = gathered_logits(hidden, weight, bias, targets, negatives.ids)
+    target_logits, logits = gathered_logits(hidden, weight, bias, targets, negatives.ids, sparse)
     logits = logits.sub_(negatives.log_expected.to(logits.dtype))
     if treatment == "include":
         target_logits = target_logits - negatives.target_log_expected.to(logits.dtype)
@@ -108,10 +118,20 @@ def sampled_nll(
     return torch.log(others + torch.exp(target_logits - highest)) + highest - target_logits
 
 
-def gathered_logits(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Each token's logit of its target (N,) and of each of the classes ``ids`` (N, S); one lookup for both."""
+def gathered_logits(
+    hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, ids: Tensor, sparse: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Each token's logit of its target (N,) and of each of the classes ``ids`` (N, S); one lookup for both.
+
+    ``sparse``: the gradients of weight and bias are sparse tensors of the rows that are read.
+    """
     sizes = [len(targets), len(ids)]
     both = torch.cat([targets, ids])
-    target_rows, rows = torch.split(weight.index_select(0, both), sizes)
-    target_bias, biases = torch.split(bias.index_select(0, both), sizes)
-    return (hidden * target_rows).sum(1) + target_bias, torch.addmm(biases, hidden, rows.T)
+    if sparse:
+        vectors, scalars = nn.functional.embedding(both, weight, sparse=True), bias.gather(0, both, sparse_grad=True)
+    else:
+        vectors, scalars = weight.index_select(0, both), bias.index_select(0, both)
+    target_rows, rows = torch.split(vectors, sizes)
+    target_bias, biases = torch.split(scalars, sizes)
+    target_logits = (widened(hidden) * target_rows).sum(1) + target_bias
+    return target_logits, affine(biases, hidden, rows.T, product_dtype(hidden))
