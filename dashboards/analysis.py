@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dashboards.errors import UnknownColumn, nearest
+from dashboards.pareto import VIOLATION, can_win, fronts, outcome_constraints, several_metrics
 
 HIGHER_IS_BETTER = ("active_units", "mutual_information", "examples_per_s", "tokens_per_s")
 """The last part of the names of the metrics of which more is better; of all else, less."""
@@ -46,6 +47,9 @@ def searched(sweep: pd.Series[Any]) -> list[str]:
 
 def goal_of(column: str, sweep: pd.Series[Any]) -> str:
     """Which way is better, ``minimize`` or ``maximize``: the sweep's own word on its metric, else by the metric's name."""
+    for name, goal in several_metrics(sweep):
+        if column in (name, selected_metric(name)):
+            return goal
     if column in (sweep["metric"], selected_metric(sweep["metric"])):
         return str(sweep["goal"])
     return "maximize" if column.rpartition("/")[2] in HIGHER_IS_BETTER else "minimize"
@@ -55,7 +59,8 @@ def ranked(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None = None)
     """The trials, best first, with a column ``rank`` (1 is best, equals share it) before all others.
 
     Complete trials that have a value are ranked, by ``sort`` or else by the sweep's metric at the selected epoch; the others
-    follow without a rank, by state and number: fewer epochs, or none, are no fair comparison.
+    follow without a rank, by state and number: fewer epochs, or none, are no fair comparison. Of several metrics rank 1 is the
+    Pareto set, and the first metric orders those of one rank. A trial that violates an outcome constraint has no rank.
 
     Raises:
         UnknownColumn: where ``sort`` is no column, with the nearest one.
@@ -63,15 +68,20 @@ def ranked(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None = None)
     if sort is not None and sort not in trials:
         raise UnknownColumn(f"cannot sort by {sort!r}: {nearest(sort, list(trials.columns), shown=60)}")
     column = sort or selected_metric(sweep["metric"])
-    if column in trials:
-        values = trials[column].where(trials["state"] == "COMPLETE")
+    several = {} if sort else {selected_metric(name): goal for name, goal in several_metrics(sweep)}
+    if several and all(name in trials for name in several):
+        rank = fronts(trials[list(several)].where(can_win(trials)), list(several.values()))
+    elif column in trials:
+        values = trials[column].where(can_win(trials))
         rank = values.rank(method="min", ascending=goal_of(column, sweep) == "minimize")
     else:
         rank = pd.Series(math.nan, index=trials.index)
     listed = {state: place for place, state in enumerate(STATES)}
     order = pd.DataFrame({"rank": rank, "state": trials["state"].map(lambda state: listed.get(state, len(STATES)))})
+    ascending = goal_of(column, sweep) == "minimize"
+    order["within"] = trials[column].where(rank.notna()) * (1 if ascending else -1) if several and column in trials else 0.0
     order["trial"] = trials["trial"]
-    order = order.sort_values(["rank", "state", "trial"], na_position="last")
+    order = order.sort_values(["rank", "within", "state", "trial"], na_position="last")
     table = trials.loc[order.index]
     table.insert(0, "rank", rank.loc[order.index].astype("Int64"))
     return table.reset_index(drop=True)
@@ -84,7 +94,10 @@ def leaderboard(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None = 
     second. The sweep's own metric, and ``sort``, are always there.
     """
     table = ranked(trials, sweep, sort)
-    own = [name for name in (selected_metric(sweep["metric"]), sort) if name in trials]
+    searched_on = [selected_metric(name) for name, _ in several_metrics(sweep)] or [selected_metric(sweep["metric"])]
+    own = [name for name in (*searched_on, sort) if name in trials]
+    if outcome_constraints(sweep) and VIOLATION in trials:
+        own.append(VIOLATION)
     parameters = searched(sweep)
     metrics = [name for name in _SHOWN if name in trials and trials[name].notna().any()]
     if "train/tokens_per_s" in metrics:

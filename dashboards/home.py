@@ -52,6 +52,15 @@ class Home:
         """The home's own storage of the studies."""
         return _sqlite_url(self.root / "optuna.db")
 
+    def study_url(self, sweep: str) -> str:
+        """Where the sweep's study is: where its file said when it was started, else in the home's own storage."""
+        file = self.storage_file(sweep)
+        return file.read_text() if file.exists() else self.optuna_url
+
+    def storage_file(self, sweep: str) -> Path:
+        """Holds the address of a study that is not in the home's own storage."""
+        return self.sweep_dir(sweep) / "storage-url"
+
     def sweep_dir(self, sweep: str) -> Path:
         """What belongs to one sweep.
 
@@ -111,6 +120,17 @@ def check_tracking_uri(uri: str) -> None:
         raise HomeError(f"{without_password(uri)!r} does not say which server: wanted is {kind}://HOST or {kind}://HOST:PORT")
     if kind == "sqlite" and (not rest.startswith("/") or rest[1:].partition("?")[0] in ("", ":memory:")):
         raise HomeError(f"{uri!r} names no file: wanted is sqlite:///FILE, with three slashes (four before an absolute path)")
+
+
+def check_database_url(url: str) -> None:
+    """Lets pass the address of a database, by ``check_tracking_uri``'s rules.
+
+    Raises:
+        HomeError: with what is allowed, and without a password.
+    """
+    if url.partition("://")[0] in SERVERS:
+        raise HomeError(f"{without_password(url)!r} is no database: wanted is sqlite:///FILE, postgresql://... or mysql://...")
+    check_tracking_uri(url)
 
 
 def _has_host(uri: str) -> bool:

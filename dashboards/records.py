@@ -17,6 +17,7 @@ import pandas as pd
 from dashboards.analysis import best_value, selected_metric
 from dashboards.errors import StoreError, UnknownRun, UnknownSweep, nearest
 from dashboards.home import resolve_home
+from dashboards.pareto import VIOLATION
 from dashboards.store import Point, Store, open_store, tag_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ _SWEEP_TYPES = {
     "run_cap": "Int64",
     "parameters": "str",
     "run_id": "str",
+    "metrics": "str",
+    "outcome_constraints": "str",
+    "confirms": "str",
+    "confirms_plan": "str",
+    "ended_by": "str",
+    "budget_used": "str",
 }
 _TRIAL_TYPES = {
     "run_id": "str",
@@ -64,7 +71,9 @@ def load_sweeps(*, home: str | Path | None = None, tracking_uri: str | None = No
 
     Columns: ``name, state, question, trials`` (their number), ``best`` (the best value of the sweep's metric among complete
     trials), ``started, duration_s`` (NaN until it ended); then ``metric, goal, method, run_cap, parameters`` (a JSON list of
-    the searched dotted names), ``run_id``.
+    the searched dotted names), ``run_id``; ``metrics, outcome_constraints`` (JSON lists, where there are several or any; with
+    several metrics ``best`` is NaN, see ``dashboards.pareto``); ``confirms, confirms_plan`` (of a confirmation: the sweep, and
+    JSON; else empty); ``ended_by`` (empty while it runs), ``budget_used`` (in words, as of the last trial's end).
 
     Raises:
         NoHome, StoreError: as ``open_store``.
@@ -190,7 +199,7 @@ def _sweep_row(parent: Run, trials: list[Run]) -> dict[str, Any]:
         "state": state,
         "question": tags.get("question", ""),
         "trials": len(trials),
-        "best": best_value(_metric(complete, selected_metric(metric)), goal),
+        "best": math.nan if "metrics" in tags else best_value(_metric(_feasible(complete), selected_metric(metric)), goal),
         "started": pd.Timestamp(parent.info.start_time, unit="ms", tz="UTC"),
         "duration_s": _duration(parent, state),
         "metric": metric,
@@ -199,6 +208,12 @@ def _sweep_row(parent: Run, trials: list[Run]) -> dict[str, Any]:
         "run_cap": int(cap) if cap.isdecimal() else None,
         "parameters": json.dumps(_searched(parent)),
         "run_id": parent.info.run_id,
+        "metrics": tags.get("metrics", ""),
+        "outcome_constraints": tags.get("outcome_constraints", ""),
+        "confirms": tags.get("confirms", ""),
+        "confirms_plan": tags.get("confirms.plan", ""),
+        "ended_by": tags.get("ended_by", ""),
+        "budget_used": tags.get("budget.used", ""),
     }
 
 
@@ -213,6 +228,10 @@ def _trial_row(run: Run, epochs: int) -> dict[str, Any]:
         "duration_s": _duration(run, state),
         "epochs": epochs,
     }
+
+
+def _feasible(trials: list[Run]) -> list[Run]:
+    return [trial for trial in trials if not trial.data.metrics.get(VIOLATION, 0.0) > 0]
 
 
 def _state(run: Run, tag: str) -> str:

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from dashboards.analysis import leaderboard, ranked, searched, selected_metric, short_names
 from dashboards.errors import nearest
+from dashboards.pareto import VIOLATION, several_metrics
 from dashboards.summary import configuration, plain, summary
 
 Format = Literal["table", "markdown", "csv", "parquet", "json"]
@@ -122,7 +123,7 @@ def _fitting(
 
     First go the dispensable columns, one by one; if that is not enough, all parameters share one column and its lines.
     """
-    needed = {selected_metric(sweep["metric"]), sort}
+    needed = {selected_metric(sweep["metric"]), sort, *(selected_metric(name) for name, _ in several_metrics(sweep))}
     dispensable = [name for name in _DISPENSABLE if name in board and name not in needed]
     table, dropped = _table(board, sweep, top), list[str]()
     for layout in (board, _merged(board, sweep)):
@@ -197,6 +198,8 @@ def _cell(name: str, value: Any, is_metric: bool) -> str:
         return str(value).lower()
     if name == "duration_s":
         return _duration(value)
+    if name == VIOLATION:
+        return "none" if value == 0 else f"{value:.3g}"
     if is_metric:
         return f"{value:.{_DECIMALS.get(name.rpartition('/')[2], 2)}f}"
     return plain(value)
@@ -224,14 +227,14 @@ def _markdown(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None, top
     """A GitHub table; the best row bold."""
     board = leaderboard(trials, sweep, sort)
     headings, rows = _cells(board, sweep, top)
-    lines = [f"## {_escape(sweep['name'])}", ""]
+    lines = [f"## {escape(sweep['name'])}", ""]
     if sweep["question"]:
-        lines += [f"Question: {_escape(sweep['question'])}", ""]
-    lines += [_row(map(_escape, headings)), _row("---" if heading == "state" else "---:" for heading in headings)]
+        lines += [f"Question: {escape(sweep['question'])}", ""]
+    lines += [_row(map(escape, headings)), _row("---" if heading == "state" else "---:" for heading in headings)]
     for rank, row in zip(board["rank"], rows, strict=False):
         first = pd.notna(rank) and rank == 1
-        lines.append(_row(f"**{_escape(cell)}**" if first and cell else _escape(cell) for cell in row))
-    lines += ["", *(f"- {_escape(line)}" for line in [*_left_out(board, top), *_order(sweep, sort), *summary(trials, sweep)])]
+        lines.append(_row(f"**{escape(cell)}**" if first and cell else escape(cell) for cell in row))
+    lines += ["", *(f"- {escape(line)}" for line in [*_left_out(board, top), *_order(sweep, sort), *summary(trials, sweep)])]
     return "\n".join(lines) + "\n"
 
 
@@ -244,7 +247,7 @@ def clean(text: object) -> str:
     return _CONTROL.sub("\ufffd", " ".join(str(text).split()))
 
 
-def _escape(text: object) -> str:
+def escape(text: object) -> str:
     """Text that Markdown shows as it is: in a table's cell, and with no tag, link or emphasis of its own."""
     plain_text = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     marked = re.sub(r"([\\`*\[\]|~$])", r"\\\1", plain_text)

@@ -9,6 +9,9 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from dashboards.confirmation import plan_of
+from dashboards.confirmation_report import render as render_confirmation
+from dashboards.confirmation_words import confirmed, sentences_of
 from dashboards.records import load_trials, sweep_row
 from dashboards.reports import clean, render_report
 from dashboards.summary import number, summary
@@ -25,9 +28,13 @@ def report_sweep(
     width: int | None = None,
     color: bool = False,
 ) -> str | bytes:
-    """``render_report`` on a sweep by its name."""
+    """``render_report`` on a sweep by its name; of a confirmation, as table or Markdown, what it confirms."""
     sweep = sweep_row(name, home=home, tracking_uri=tracking_uri)
     trials = load_trials(name, home=home, tracking_uri=tracking_uri)
+    plan = plan_of(sweep)
+    if plan is not None and format in ("table", "markdown") and sort is None and top is None:
+        found = confirmed(trials, sweep, plan)
+        return render_confirmation(found, sweep, markdown=format == "markdown", width=width, color=color)
     return render_report(trials, sweep, format=format, sort=sort, top=top, width=width, color=color)
 
 
@@ -35,13 +42,18 @@ def status_lines(name: str, *, home: str | Path | None = None, tracking_uri: str
     """State, progress, running trials, and what has been found so far; each fit for a terminal, whatever was recorded."""
     sweep = sweep_row(name, home=home, tracking_uri=tracking_uri)
     trials = load_trials(name, home=home, tracking_uri=tracking_uri)
-    lines = [f"{name}: {sweep['state']}, started {sweep['started']:%Y-%m-%d %H:%M} UTC", str(sweep["question"])]
+    ended = f", ended by {sweep['ended_by']}" if sweep["ended_by"] and sweep["state"] != "RUNNING" else ""
+    lines = [f"{name}: {sweep['state']}{ended}, started {sweep['started']:%Y-%m-%d %H:%M} UTC", str(sweep["question"])]
+    if sweep["budget_used"]:
+        lines.append(f"used: {sweep['budget_used']}")
     for _, trial in trials[trials["state"] == "RUNNING"].iterrows():
         value = trial.get(sweep["metric"], math.nan)
         shown = "" if pd.isna(value) else f", {sweep['metric']} {number(value)}"
         planned = trial["training.epochs"]
         lines.append(f"trial {trial['trial']} runs: epoch {trial['epochs']} of {'?' if pd.isna(planned) else planned}{shown}")
-    return [clean(line) for line in [*lines, *summary(trials, sweep)] if line]
+    plan = plan_of(sweep)
+    found = summary(trials, sweep) if plan is None else sentences_of(confirmed(trials, sweep, plan), sweep)
+    return [clean(line) for line in [*lines, *found] if line]
 
 
 def sweeps_table(sweeps: pd.DataFrame) -> Table:

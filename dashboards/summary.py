@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dashboards.analysis import STATES, goal_of, ranked, searched, selected_metric, short_names
+from dashboards.pareto import can_win, outcome_constraints, several_metrics
 
 _MUST_BE_EQUAL = {
     "data.fingerprint": "the same data",
@@ -81,8 +82,49 @@ def _winner(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     column, parameters = selected_metric(sweep["metric"]), searched(sweep)
     table = ranked(trials, sweep)
     table = table[table["rank"].notna()]
+    barred = _barred(trials, sweep)
     if table.empty:
-        return [f"No complete trial has {column}: there is nothing to rank."]
+        return barred or [f"No complete trial has {column}: there is nothing to rank."]
+    if several := several_metrics(sweep):
+        return [*barred, *_pareto_set(table[table["rank"] == 1], len(table), several, parameters)]
+    return barred + _one_winner(table, sweep)
+
+
+def _barred(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
+    """Which complete trials violate the outcome constraints."""
+    barred = trials[(trials["state"] == "COMPLETE") & ~can_win(trials)]
+    if barred.empty:
+        return []
+    verb = "violates" if len(barred) == 1 else "violate"
+    conditions = " and ".join(outcome_constraints(sweep))
+    return [
+        f"{_begin(_trials(barred['trial']))} {verb} {conditions or 'an outcome constraint'} at the selected epoch,"
+        " and cannot win."
+    ]
+
+
+def _pareto_set(best: pd.DataFrame, among: int, metrics: list[tuple[str, str]], parameters: Sequence[str]) -> list[str]:
+    """Who is in it, and who is best in each metric."""
+    columns = [selected_metric(name) for name, _ in metrics]
+    if len(best) == 1:
+        first = best.iloc[0]
+        scores = ", ".join(f"{column} {number(first[column])}" for column in columns)
+        who = "is the only one ranked" if among == 1 else f"is at least as good as the other {among - 1} in every metric"
+        return [f"Trial {first['trial']} ({configuration(first, parameters)}) {who}: {scores}."]
+    told = []
+    for (_, goal), column in zip(metrics, columns, strict=True):
+        row = best.sort_values(column, ascending=goal == "minimize", kind="stable").iloc[0]
+        way = "lowest" if goal == "minimize" else "highest"
+        told.append(f"trial {row['trial']} has the {way} {column}, {number(row[column])} ({configuration(row, parameters)})")
+    return [
+        f"{_begin(_trials(best['trial']))} are the Pareto set of {_listed(columns)} among {among} ranked: none of them is beaten"
+        " in one without being better in another.",
+        f"{_begin('; '.join(told))}. One seed each: confirm before you believe small differences.",
+    ]
+
+
+def _one_winner(table: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
+    column, parameters = selected_metric(sweep["metric"]), searched(sweep)
     first = table.iloc[0]
     at = f" at epoch {first['best/epoch']:.0f}" if pd.notna(first.get("best/epoch")) else ""
     score = f"{column} {number(first[column])}{at}"
@@ -150,7 +192,8 @@ def _test_order(table: pd.DataFrame, sweep: pd.Series[Any]) -> str:
     first, second = float(table[column].iloc[0]), float(table[column].iloc[1])
     gain = second - first if goal_of(column, sweep) == "minimize" else first - second
     verdict = "agrees" if gain > 0 else "does NOT agree" if gain < 0 else "tells no difference"
-    return f" {column} {verdict}: {number(first)} against {number(second)}."
+    fresh = f"Each is of one seed; vae-sweeps confirm {sweep['name']} gives means over fresh ones."
+    return f" {column} {verdict}: {number(first)} against {number(second)}. {fresh}"
 
 
 def _fairness(complete: pd.DataFrame, parameters: Sequence[str]) -> list[str]:

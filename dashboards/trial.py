@@ -11,6 +11,7 @@ from pathlib import Path
 from dashboards.analysis import ranked, selected_metric
 from dashboards.errors import UnknownRun, UnknownSweep
 from dashboards.home import resolve_home
+from dashboards.pareto import several_metrics
 from dashboards.records import load_trials, sweep_row
 from dashboards.store import open_store, tag_of
 
@@ -76,6 +77,9 @@ def _best_or_id(run: str, home: str | Path | None, tracking_uri: str | None) -> 
     if best.empty:
         one = f"; name one by its number: {run}/{trials['trial'].iloc[0]}" if len(trials) else ", for it has none at all"
         raise UnknownRun(f"the sweep {run!r} has no complete trial with {selected_metric(sweep['metric'])} yet{one}")
+    if len(best) > 1 and several_metrics(sweep):
+        numbers = ", ".join(f"{run}/{number}" for number in best["trial"])
+        raise UnknownRun(f"the sweep {run!r} searched on several metrics and has no one best trial; its Pareto set: {numbers}")
     return str(best["run_id"].iloc[0])
 
 

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from orchestration.commands import again, files, services, sweeps, trials
+from orchestration.commands import again, cluster, confirm, control, files, plan, services, sweeps, trials
 from orchestration.commands.options import UsageFault
 
 app = typer.Typer(
@@ -25,11 +25,17 @@ for _name, _command in (
     ("init", files.init),
     ("validate", files.validate),
     ("schema", files.schema),
+    ("plan", plan.plan),
     ("run", sweeps.run),
+    ("submit", cluster.submit),
     ("resume", sweeps.resume),
     ("list", sweeps.list_sweeps),
     ("status", sweeps.status),
+    ("logs", control.logs),
+    ("stop", control.stop),
+    ("set", control.set_),
     ("report", sweeps.report),
+    ("confirm", confirm.confirm),
     ("show", trials.show),
     ("generate", trials.generate),
     ("reproduce", again.reproduce),

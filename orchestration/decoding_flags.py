@@ -43,5 +43,19 @@ def decoding_of(kind: str | None, options: Mapping[str, float | None]) -> AnyDec
         raise DecodingFault(said + cure) from error
 
 
+def svd_of(width: int | None, top: int | None) -> tuple[int, int] | None:
+    """The SVD softmax that was asked for; None where nothing was said of it.
+
+    Raises:
+        DecodingFault: one of the two is missing.
+    """
+    if width is None and top is None:
+        return None
+    if width is None or top is None:
+        given, missing = ("top", "width") if width is None else ("width", "top")
+        raise DecodingFault(f"--svd-{given} needs --svd-{missing} beside it")
+    return width, top
+
+
 def _flag(field: str) -> str:
     return f"--{field.replace('_', '-')}"

@@ -15,8 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.driver import Driver, TrialView
+from orchestration.driver import Driver
 from orchestration.tracking.note import clock
+from orchestration.trial_state import TrialView
 
 _COLOURS = {"RUNNING": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "COLLAPSED": "magenta", "FAILED": "red", "STOPPED": "red"}
 _ROWS = 8

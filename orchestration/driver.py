@@ -4,46 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from orchestration.control import Orders
+from orchestration.limits import FAILURES, Limits
 from orchestration.messages import Job, Message, TrialState
+from orchestration.outcome import Outcome
+from orchestration.past import Past
+from orchestration.patience import notice
 from orchestration.spec import SweepSpec
 from orchestration.spec.search_space import make_trial_config
-from orchestration.stopping import Asha, CollapseRule, Never, StoppingRule
+from orchestration.stopping import CollapseRule, stopping_rule
 from orchestration.study import Search
+from orchestration.trial_state import Recorder, TrialView
 from orchestration.worker import ARTIFACTS, drop_checkpoint
 
 SweepState = Literal["RUNNING", "FINISHED", "INTERRUPTED", "FAILED"]
-
-
-class Recorder(Protocol):
-    """Who keeps the record; returns at once, whatever the tracking server does."""
-
-    def trial_started(
-        self, number: int, params: Mapping[str, Any], fingerprint: str, seed: int | None, tags: Mapping[str, str]
-    ) -> None: ...
-    def epoch(self, number: int, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None: ...
-    def trial_ended(self, number: int, state: TrialState, reason: str, artifacts: Path | None, seconds: float) -> None: ...
-
-
-@dataclass
-class TrialView:
-    """A trial as the display and the leaderboard see it."""
-
-    number: int
-    assignment: dict[str, Any]
-    epochs: int
-    """Planned."""
-    state: TrialState | Literal["RUNNING"] = "RUNNING"
-    reason: str = ""
-    epoch: int = 0
-    value: float | None = None
-    """The searched metric: the last epoch's while running, the selected epoch's at the end."""
-    metrics: dict[str, float] = field(default_factory=dict)
-    started_s: float = field(default_factory=time.time)
-    duration_s: float = 0.0
+INTERRUPTED, STOPPED = "interrupted", "stopped"
+"""The ends from which a sweep goes on as if there had been none: by a signal or an error, and by order."""
+LOOK_EVERY_S = 0.5
+"""Between two looks for orders."""
 
 
 class Driver:
@@ -63,50 +44,75 @@ class Driver:
         self._directory = trial_dir
         self._tags = dict(tags)
         self._sign = 1.0 if spec.metric.goal == "minimize" else -1.0
-        self._rule = _stopping_rule(spec)
+        self._rule = stopping_rule(spec.early_terminate)
+        self._outcome = Outcome(spec)
         self._collapse = CollapseRule(spec.collapse.min_active_units, spec.collapse.min_rate) if spec.collapse else None
         self._configs: dict[int, Any] = {}
         self._reported: dict[int, set[int]] = {}
         self._started_s = time.monotonic()
         self._seconds_before = search.seconds
-        self._failures = 0
-        """Since this start: a sweep that is resumed after its cause was mended has its whole allowance again."""
+        self._limits = Limits(spec)
+        self._obeyed = Orders()
+        self._looked_s = -LOOK_EVERY_S
+        self._waiting_s: dict[int, float] = {}
+        """What unfinished trials took, until they are taken up again."""
         self.trials: dict[int, TrialView] = {}
         self.ended_by: str | None = None
         """Why no further trial is asked for; None while the sweep may go on."""
         self.stopping = False
-        """Set from outside, by a signal, to end the sweep soon."""
+        """Set from outside, by a signal or an order, to end the sweep soon."""
+        self.at_once = spec.resources.max_concurrent_trials
+        """Trials at once at most; None: as many as the resources allow."""
+        self.orders: Callable[[], Orders] = Orders
+        """Asked, every now and then, for what the user has ordered meanwhile."""
+        self.log: Callable[[str], None] = lambda line: None
+        """Told what was decided."""
         self.listeners: list[Callable[[TrialView], None]] = []
         """Called with each trial that has ended."""
         self._remember()
 
     def _remember(self) -> None:
         for past in self._search.past:
+            if past.outcome != "STOPPED":
+                drop_checkpoint(self._directory(past.number))  # a driver that was killed in between could not
             self.trials[past.number] = TrialView(
                 past.number,
                 past.assignment,
-                epochs=max(past.values, default=0),
+                epochs=past.epoch,
                 state=past.outcome,
                 reason=past.reason,
-                epoch=max(past.values, default=0),
+                epoch=past.epoch,
                 value=past.value,
+                metrics=dict(past.metrics),
                 started_s=past.started_s,
                 duration_s=past.duration_s,
             )
-            for epoch, value in sorted(past.values.items()):
-                if past.annealed_from is not None and epoch >= past.annealed_from:
-                    self._rule.verdict(past.number, epoch, self._sign * value)
+            self._tell_again(past)
+        for past in self._search.unfinished:
+            self._waiting_s[past.number] = past.duration_s
+            self._tell_again(past)
+
+    def _tell_again(self, past: Past) -> None:
+        """What the stopping rule and the target heard of a trial before this start."""
+        for epoch, value in sorted(past.values.items()):
+            if past.annealed_from is not None and epoch >= past.annealed_from:
+                self._rule.verdict(past.number, epoch, self._sign * value)
+                if past.outcome == "COMPLETE":
+                    self._limits.heard(past.number, epoch, value)
 
     def next_job(self) -> Job | None:
         """The next trial to train; None where there is no further one (``ended_by`` says why)."""
+        self.look()
         while self.ended_by is None and not self.stopping:
-            if self._over_budget():
+            self.ended_by = self._limits.reached(self.trials.values(), sum(self._waiting_s.values()))
+            if self.ended_by is not None:
                 return None
             asked = self._search.ask()
             if asked is None:
-                self.ended_by = "run_cap" if len(self.trials) >= self.spec.run_cap else "grid"
+                self.ended_by = self._search.exhausted or ("run_cap" if len(self.trials) >= self.spec.run_cap else "grid")
                 return None
             number, assignment = asked
+            self._waiting_s.pop(number, None)
             view = TrialView(number, assignment, 0)
             self.trials[number] = view
             self._reported[number] = set()
@@ -118,12 +124,14 @@ class Driver:
                 continue
             view.epochs = config.training.epochs
             self._configs[number] = config
+            self.log(f"trial {number} {self._begun(number)}: {', '.join(f'{key}={at}' for key, at in assignment.items())}")
             device = "cuda" if self.spec.resources.gpu > 0 else "cpu"
             return Job(number, config.to_dict(), str(self._directory(number)), device)
         return None
 
     def hear(self, number: int, message: Message) -> bool:
         """Takes one message of a running trial; False where the worker shall stop it."""
+        self.look()
         view = self.trials[number]
         if view.state != "RUNNING" or self.stopping:  # a late word of a trial that has ended, or is about to
             return False
@@ -134,8 +142,12 @@ class Driver:
             case "epoch":
                 return self._epoch(view, message)
             case "final":
-                self._recorder.epoch(number, message.epoch, message.metrics, message.timestamp_ms)
-                view.metrics.update(message.metrics)
+                scores = self._outcome.with_violation(message.metrics)
+                self._recorder.epoch(number, message.epoch, scores, message.timestamp_ms)
+                view.metrics.update(scores)
+                return True
+            case "notice":
+                notice(f"trial {number}: {message.reason}")
                 return True
             case "end":
                 assert message.state is not None
@@ -148,12 +160,31 @@ class Driver:
         if view.state == "RUNNING":
             self._end(view, "FAILED", reason)
 
+    def retried(self, number: int, reason: str) -> None:
+        """A worker died, and another takes its trial up."""
+        self.log(f"trial {number} lost its worker and is taken up again from its checkpoint: {reason}")
+
+    def look(self) -> None:
+        """Obeys the orders given meanwhile; looks for them at most every ``LOOK_EVERY_S``."""
+        if time.monotonic() - self._looked_s < LOOK_EVERY_S:
+            return
+        self._looked_s = time.monotonic()
+        orders, before = self.orders(), self._obeyed
+        self._obeyed = orders
+        if orders.max_concurrent_trials not in (None, before.max_concurrent_trials):
+            self.at_once = orders.max_concurrent_trials
+            self.log(f"ordered: at most {self.at_once} trials at once")
+        if orders.stop is not None and orders.stop != before.stop:
+            self.log(f"ordered: stop {'now' if orders.stop == 'now' else 'after the running trials'}")
+            self.ended_by = self.ended_by or STOPPED
+            self.stopping = self.stopping or orders.stop == "now"
+
     def interrupt(self) -> None:
         """Ends the running trials as STOPPED: their checkpoints stay, and ``resume`` goes on with them."""
-        self.ended_by = "interrupted"
+        self.ended_by = STOPPED if self._obeyed.stop == "now" else INTERRUPTED
         for view in list(self.trials.values()):
             if view.state == "RUNNING":
-                self._end(view, "STOPPED", "the sweep was interrupted")
+                self._end(view, "STOPPED", f"the sweep was {self.ended_by}")
 
     @property
     def running(self) -> list[TrialView]:
@@ -164,23 +195,27 @@ class Driver:
         """How many trials the sweep has when nothing ends it earlier."""
         return self._search.total
 
+    def winners(self) -> list[TrialView]:
+        """The finished trial that won, or of several metrics the Pareto set; pruned, collapsed and infeasible ones cannot."""
+        return self._outcome.winners(list(self.trials.values()))
+
     def best(self) -> TrialView | None:
-        """The finished trial that won; pruned and collapsed ones cannot."""
-        finished = [view for view in self.trials.values() if view.state == "COMPLETE" and view.value is not None]
-        return min(finished, key=lambda view: self._sign * (view.value or 0.0), default=None)
+        """The winner; of several the one that is best in the first metric."""
+        return next(iter(self.winners()), None)
 
     def state(self) -> SweepState:
         """How the sweep ended, or that it has not."""
         if self.ended_by is None:
             return "RUNNING"
-        if self.ended_by == "interrupted":
+        if self.ended_by in (INTERRUPTED, STOPPED):
             return "INTERRUPTED"
-        if self.ended_by.startswith("max_failures") or all(view.state == "FAILED" for view in self.trials.values()):
+        if self.ended_by.startswith(FAILURES) or all(view.state == "FAILED" for view in self.trials.values()):
             return "FAILED"
         return "FINISHED"
 
     def _start(self, number: int, facts: Mapping[str, str]) -> None:
         config = self._configs[number]
+        self._search.began(number, facts.get("data.fingerprint", ""))
         self._recorder.trial_started(number, config.flat(), config.fingerprint(), config.seed, {**self._tags, **facts})
 
     def _epoch(self, view: TrialView, message: Message) -> bool:
@@ -196,12 +231,14 @@ class Driver:
             return True
         self._reported[view.number].add(message.epoch)
         self._search.report(view.number, message.epoch, value, message.annealed)
+        collapse = self._collapse.verdict(message.metrics) if self._collapse and message.annealed else None
+        if message.annealed and collapse is None:
+            self._limits.heard(view.number, message.epoch, value)
         if not message.annealed or message.epoch >= view.epochs:
             return True
         pruned = self._rule.verdict(view.number, message.epoch, self._sign * value)
         if message.epoch < self._search.heard.get(view.number, 0):  # an earlier driver let it pass, with what it knew then
             return True
-        collapse = self._collapse.verdict(message.metrics) if self._collapse else None
         if collapse and self.spec.collapse and self.spec.collapse.action == "stop":
             self._end(view, "COLLAPSED", collapse)
             return False
@@ -213,7 +250,7 @@ class Driver:
     def _finish(self, view: TrialView, state: TrialState, reason: str, seconds: float) -> None:
         view.duration_s = max(seconds, view.duration_s)
         if state == "COMPLETE":
-            view.value = view.metrics[f"best/{self.spec.metric.name}"]
+            view.value = view.metrics[self.spec.metric.column]
             collapse = self._collapse.verdict(view.metrics, prefix="best/val/") if self._collapse else None
             if collapse:
                 state, reason = "COLLAPSED", collapse
@@ -221,11 +258,14 @@ class Driver:
 
     def _end(self, view: TrialView, state: TrialState, reason: str) -> None:
         view.state, view.reason = state, reason
-        self._failures += state == "FAILED"
-        scored = f"best/{self.spec.metric.name}" in view.metrics
+        self._limits.ended(view)
+        value = "" if view.value is None else f", {self.spec.metric.name} {view.value:.6g}"
+        why = f": {reason}" if reason else ""
+        self.log(f"trial {view.number} {state.lower()} after {view.epoch} epochs, {view.duration_s:.1f} s{value}{why}")
+        scored = self._outcome.scores(view.metrics) is not None
         directory = self._directory(view.number)
         self._recorder.trial_ended(view.number, state, reason, directory / ARTIFACTS, view.duration_s)
-        self._search.tell(view.number, state, reason, view.value if scored else None, view.duration_s)
+        self._search.tell(view.number, state, reason, view.value if scored else None, view.duration_s, view.metrics)
         self._search.set_seconds(self.seconds)
         if state != "STOPPED":
             drop_checkpoint(directory)
@@ -238,15 +278,11 @@ class Driver:
         """What the sweep has taken so far, over all its starts, pauses left out."""
         return self._seconds_before + time.monotonic() - self._started_s
 
-    def _over_budget(self) -> bool:
-        budget = self.spec.budget
-        if budget.max_failures is not None and self._failures >= budget.max_failures:
-            self.ended_by = f"max_failures: {self._failures} trials have failed"
-        elif time.monotonic() - self._started_s > budget.wall_time_s:
-            self.ended_by = "wall_time"
-        return self.ended_by is not None
+    @property
+    def budget_used(self) -> str:
+        """How much of each limit is used, in words."""
+        return self._limits.used(self.trials.values(), self.total_trials, sum(self._waiting_s.values()))
 
-
-def _stopping_rule(spec: SweepSpec) -> StoppingRule:
-    rule = spec.early_terminate
-    return Never() if rule is None or rule.type == "none" else Asha(rule.min_epochs, rule.eta)
+    def _begun(self, number: int) -> str:
+        heard = self._search.heard.get(number, 0)
+        return f"taken up again, {heard} epochs heard of before" if heard else "started"

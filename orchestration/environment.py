@@ -25,6 +25,9 @@ _WORKER = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=17179869184",
 }
 
+COMMIT = "VAE_SWEEPS_COMMIT"
+"""Tells code that was sent to a cluster, and lies in no checkout there, where it comes from."""
+
 
 def prepare_ray() -> None:
     """Sets what Ray and its workers read when they start; a value that the user has set stays. Call before importing ray."""
@@ -32,8 +35,15 @@ def prepare_ray() -> None:
         os.environ.setdefault(name, value)
 
 
+def worker_environment() -> dict[str, str]:
+    """The same for workers of a cluster that was started elsewhere."""
+    return {name: os.environ.get(name, value) for name, value in _WORKER.items()}
+
+
 def git_commit() -> str:
-    """The commit of the checkout that this code runs from, "+changes" where it is not clean; "none" where it is installed."""
+    """The commit of the checkout that this code comes from, "+changes" where it is not clean; "none" where it is installed."""
+    if COMMIT in os.environ:
+        return os.environ[COMMIT]
     here = Path(__file__)
     try:
         _git(here.parent, "ls-files", "--error-unmatch", here.name)  # a virtual environment may lie in another's checkout

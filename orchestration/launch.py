@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import signal
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from dashboards.home import Home, resolve_home
-from orchestration.driver import Driver, SweepState, TrialView
+from orchestration.cluster import attached, require_devices
+from orchestration.control import CONTROL_FILE, clear, read
+from orchestration.driver import Driver, SweepState
+from orchestration.driver_lock import only_driver
+from orchestration.driver_log import LOG_FILE, DriverLog
 from orchestration.environment import git_commit, prepare_ray
 from orchestration.errors import LaunchError
+from orchestration.notify import Notifier
+from orchestration.signals import signals_end
 from orchestration.spec import SearchSpace, SweepSpec, load_sweep, make_trial_config, parse_sweep, spec_text
-from orchestration.spec.parameters import Choices
+from orchestration.spec.parameters import Choices, Variants
 from orchestration.spec.search_space import corners
 from orchestration.study import Search
 from orchestration.tracking.sweep_record import (
     SweepRecord,
     Unsent,
     clear_delivered,
+    remember_storage,
     remember_tracking_uri,
     tracking_uri_of,
 )
+from orchestration.trial_state import TrialView
+from orchestration.warm_start import Source, sources, tell_earlier
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,9 +54,13 @@ class SweepResult:
     ended_by: str
     trials: list[TrialView]
     best: TrialView | None
+    winners: list[TrialView]
+    """The best one; of several metrics the Pareto set."""
     home: Home
     duration_s: float
     unsent: Unsent
+    worked: int
+    """How many trials this start has trained, or gone on with."""
 
 
 def run_sweep(
@@ -63,6 +71,8 @@ def run_sweep(
     overrides: Sequence[str] = (),
     debug: bool = False,
     console: Console | None = None,
+    tracking_uri: str | None = None,
+    address: str | None = None,
 ) -> SweepResult:
     """Runs a new sweep in the foreground.
 
@@ -73,48 +83,97 @@ def run_sweep(
         overrides: ``path=value``, applied to the file.
         debug: one trial after the other in this process, without Ray.
         console: where progress is shown; None: nowhere.
+        tracking_uri: where its record goes, whatever the file and the environment say.
+        address: of a running Ray cluster, "auto" or "host:port", whose machines share the home; None: Ray is started here.
 
     Raises:
         SweepFileError: the file is wrong; with every fault in it.
-        LaunchError: the name is taken, the sweep is running elsewhere, or the machine has not what a trial takes.
+        LaunchError: the name is taken, the sweep is running elsewhere, or machine or cluster have not what a trial takes.
         DataError: the data cannot be read.
     """
     spec = sweep if isinstance(sweep, SweepSpec) else load_sweep(sweep, overrides, name=name)
-    where = resolve_home(home, spec.tracking.uri)
+    where = resolve_home(home, tracking_uri or spec.tracking.uri)
     text = spec_text(spec)
-    _require_new_name(spec.name, text, where)
-    _require_devices(spec)
+    _require_new_name(spec, text, where)
+    require_devices(spec.resources, address, debug)
+    earlier = sources(spec, where)
     data = _load_data(spec)
     _make_directory(where.sweep_dir(spec.name))
-    with _only_driver(spec.name, where):
-        _require_new_name(spec.name, text, where)  # another may have taken it while the data were loaded
+    with only_driver(spec.name, where), attached(address, spec, where):
+        _require_new_name(spec, text, where)  # another may have taken it while the data were loaded
         where.sweep_file(spec.name).write_text(text)
         remember_tracking_uri(spec.name, where)
-        search = Search.create(spec, where.optuna_url, text)
+        remember_storage(spec, where)
+        search = Search.create(spec, where.study_url(spec.name), text)
+        _warm(search, spec, earlier, data, console)
         return _drive(spec, text, where, search, data, debug, console)
 
 
 def resume_sweep(
-    name: str, *, home: str | Path | None = None, debug: bool = False, console: Console | None = None
+    name: str,
+    *,
+    home: str | Path | None = None,
+    run_cap: int | None = None,
+    debug: bool = False,
+    console: Console | None = None,
+    address: str | None = None,
 ) -> SweepResult:
     """Goes on with a sweep that was interrupted or killed: its unfinished trials first, from their checkpoints.
 
+    Args:
+        run_cap: trials at most from now on, in place of the file's; no fewer than it has already.
+        address: as of ``run_sweep``.
+
     Raises:
-        LaunchError: there is no such sweep, or it is running elsewhere.
+        LaunchError: there is no such sweep, it is running elsewhere, or has more trials than the new cap.
         DataError: the data cannot be read any more.
     """
     where = resolve_home(home)
+    spec, text = stored_sweep(name, where)
+    where = resolve_home(where.root, tracking_uri_of(name, where))
+    require_devices(spec.resources, address, debug)
+    data = _load_data(spec)
+    _make_directory(where.sweep_dir(name))
+    with only_driver(name, where), attached(address, spec, where):
+        if run_cap is not None and run_cap != spec.run_cap:
+            spec = spec.model_copy(update={"run_cap": run_cap})
+            text = spec_text(spec)
+        search = Search.resume(spec, where.study_url(name))
+        if search.asked > spec.run_cap:
+            raise LaunchError(f"--run-cap {spec.run_cap}: the sweep {name!r} has {search.asked} trials already")
+        search.set_text(text)
+        where.sweep_file(name).write_text(text)
+        if not search.warm:  # killed before all was told
+            _warm(search, spec, sources(spec, where), data, console)
+        return _drive(spec, text, where, search, data, debug, console)
+
+
+def _warm(
+    search: Search, spec: SweepSpec, earlier: list[Source], data: TextData | ImageData | None, console: Console | None
+) -> None:
+    """Tells a new search of the earlier sweeps that its file names, and the user what came of it."""
+    lines = tell_earlier(search, spec, earlier, data)
+    if console is not None and lines:
+        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    search.set_warm(lines)
+
+
+def stored_sweep(name: str, where: Home) -> tuple[SweepSpec, str]:
+    """A sweep of the home as it was started, and its text.
+
+    Raises:
+        LaunchError: there is no such sweep; with those that there are.
+    """
     text = _stored_text(name, where)
     if text is None:
         known = ", ".join(_known(where)) or "none"
         raise LaunchError(f"there is no sweep {name!r} in {where.root}; there are: {known}")
-    spec = parse_sweep(text, origin=str(where.sweep_file(name)))
-    where = resolve_home(where.root, tracking_uri_of(name, where))
-    _require_devices(spec)
-    data = _load_data(spec)
-    _make_directory(where.sweep_dir(name))
-    with _only_driver(name, where):
-        return _drive(spec, text, where, Search.resume(spec, where.optuna_url), data, debug, console)
+    return parse_sweep(text, origin=str(where.sweep_file(name))), text
+
+
+def is_stored(name: str, where: Home) -> bool:
+    """Whether the home knows a sweep of this name."""
+    return _stored_text(name, where) is not None
 
 
 def _drive(
@@ -130,11 +189,18 @@ def _drive(
 
     record = SweepRecord(spec, text, where)
     driver = Driver(spec, search, record.tracker, partial(where.trial_dir, spec.name), {"git.commit": git_commit()})
-    driver.listeners.append(lambda view: record.note(driver))
-    with _signals(driver):
+    notifier = Notifier(driver, spec.notify)
+    driver.listeners += [lambda view: record.note(driver), notifier.trial_ended]
+    directory = where.sweep_dir(spec.name)
+    driver.log = DriverLog(directory / LOG_FILE)
+    clear(directory / CONTROL_FILE)  # what an earlier driver was told
+    driver.orders = partial(read, directory / CONTROL_FILE)
+    before = set(driver.trials)
+    driver.log(f"driver started, process {os.getpid()}: {len(before)} of {search.total} trials have ended")
+    with signals_end(driver):
         try:
             with Display(driver, console) if console else contextlib.nullcontext():
-                if debug:
+                if debug or not search.left:  # to find that nothing is left needs no Ray
                     from orchestration import launch_debug
 
                     launch_debug.run(driver, data)
@@ -147,8 +213,10 @@ def _drive(
             # Whatever happened, no trial is left RUNNING.
             if driver.running or driver.stopping or driver.ended_by is None:
                 driver.interrupt()
+            driver.log(f"ended by {driver.ended_by}; {driver.budget_used}")
             search.set_seconds(driver.seconds)
             unsent = record.close(driver)
+            notifier.close()
             if not unsent:
                 clear_delivered(where.sweep_dir(spec.name))
     return SweepResult(
@@ -157,9 +225,11 @@ def _drive(
         ended_by=driver.ended_by or "",
         trials=sorted(driver.trials.values(), key=lambda view: view.number),
         best=driver.best(),
+        winners=driver.winners(),
         home=where,
         duration_s=driver.seconds,
         unsent=unsent,
+        worked=len(set(driver.trials) - before),
     )
 
 
@@ -182,27 +252,31 @@ def _load_data(spec: SweepSpec) -> TextData | ImageData | None:
     assignment = space.example()
     if BATCH_SIZE in spec.parameters:
         parameter = spec.parameters[BATCH_SIZE]
-        assert not isinstance(parameter, Choices), "a batch size is no family"
+        assert not isinstance(parameter, Choices | Variants), "a batch size is no family"
         assignment[BATCH_SIZE] = max(corners(parameter))
     data = load_shared(make_trial_config(spec, assignment))
     return None if any(name.startswith("data.") for name in space.names) else data
 
 
 def _known(where: Home) -> list[str]:
-    return Search.names(where.optuna_url) if _has_studies(where) else []
+    return Search.names(where.optuna_url) if _is_there(where.optuna_url) else []
 
 
 def _stored_text(name: str, where: Home) -> str | None:
-    return Search.stored_text(where.optuna_url, name) if _has_studies(where) else None
+    url = where.study_url(name)
+    return Search.stored_text(url, name) if _is_there(url) else None
 
 
-def _has_studies(where: Home) -> bool:
+def _is_there(url: str) -> bool:
     """Looking must not create a database."""
-    return not where.optuna_url.startswith("sqlite") or (where.root / "optuna.db").exists()
+    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()
 
 
-def _require_new_name(name: str, text: str, where: Home) -> None:
+def _require_new_name(spec: SweepSpec, text: str, where: Home) -> None:
+    name, url = spec.name, spec.search.storage or where.optuna_url
     stored = _stored_text(name, where)
+    if stored is None and _is_there(url):
+        stored = Search.stored_text(url, name)
     if stored is None:
         return
     if stored == text:
@@ -214,84 +288,3 @@ def _require_new_name(name: str, text: str, where: Home) -> None:
         f"the name {name!r} is used in {where.root} by a different sweep file, or by this one with other settings:"
         f" give it another with --name, or go on with the other by `vae-sweeps resume {name}`"
     )
-
-
-def _require_devices(spec: SweepSpec) -> None:
-    """A trial that can never be placed would wait for ever.
-
-    Raises:
-        LaunchError: this machine has not what one trial takes.
-    """
-    import torch
-
-    wanted, cores, devices = spec.resources, os.cpu_count() or 1, torch.cuda.device_count()
-    if wanted.cpu > cores:
-        raise LaunchError(f"resources.cpu: a trial wants {wanted.cpu:g} cores, and this machine has {cores}")
-    if wanted.gpu > devices:
-        raise LaunchError(
-            f"resources.gpu: a trial wants {wanted.gpu:g} of a GPU, and torch sees {devices} here;"
-            " set resources.gpu to 0 to train on the CPU"
-        )
-
-
-@contextlib.contextmanager
-def _only_driver(name: str, where: Home) -> Iterator[None]:
-    """Holds the sweep's lock; the system frees it however this process ends.
-
-    Raises:
-        LaunchError: another process holds it.
-    """
-    try:
-        file = _lock_file(name, where).open("a+")
-    except OSError as error:
-        raise LaunchError(f"cannot keep a sweep in {where.sweep_dir(name)}: {error.strerror}") from error
-    with file:
-        for patience in range(10, -1, -1):  # a glance by ``status`` passes
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not patience:
-                    raise LaunchError(f"the sweep {name!r} is being run by {holder(name, where)}") from None
-                time.sleep(0.1)
-        file.truncate(0)
-        file.write(f"process {os.getpid()}, started {time.strftime('%Y-%m-%d %H:%M:%S')}")
-        file.flush()
-        yield
-
-
-def holder(name: str, where: Home) -> str | None:
-    """Which process drives the sweep, in words; None where none does. Writes nothing."""
-    try:
-        with _lock_file(name, where).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return None
-    except BlockingIOError:
-        return _lock_file(name, where).read_text().strip() or "another process"
-    except OSError:  # nothing of the sweep is on this machine
-        return None
-
-
-def _lock_file(name: str, where: Home) -> Path:
-    return where.sweep_dir(name) / "driver.lock"
-
-
-@contextlib.contextmanager
-def _signals(driver: Driver) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends the sweep in good order, the second at once."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if driver.stopping:
-            raise KeyboardInterrupt
-        driver.stopping = True
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)} if _in_main_thread() else {}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()

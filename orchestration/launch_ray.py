@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import signal
 import tempfile
 import threading
@@ -26,6 +27,7 @@ from orchestration.driver import Driver
 from orchestration.errors import LaunchError
 from orchestration.messages import Job, Message
 from orchestration.spec import Resources
+from orchestration.watchdog import hang_of, keep_hang, watched
 from orchestration.worker import run_trial
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def run(driver: Driver, data: TextData | ImageData | None) -> None:
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            num_cpus=_cpus_wanted(resources),
+            num_cpus=_cpus(resources),
         )
         _hide_token()
         if threading.current_thread() is threading.main_thread():
@@ -68,11 +70,9 @@ def _hide_token() -> None:
         token.chmod(0o600)
 
 
-def _cpus_wanted(resources: Resources) -> int | None:
-    """As many as the asked-for trials at once take; None, Ray's own count, where that is not said."""
-    if resources.max_concurrent_trials is None:
-        return None
-    return math.ceil(resources.max_concurrent_trials * resources.cpu)
+def _cpus(resources: Resources) -> int:
+    """The machine's cores, or what the asked-for trials at once take where that is more."""
+    return max(os.cpu_count() or 1, math.ceil((resources.max_concurrent_trials or 0) * resources.cpu))
 
 
 def _require_resources(resources: Resources) -> None:
@@ -88,13 +88,13 @@ def _require_resources(resources: Resources) -> None:
 
 
 def _fit(driver: Driver, data: TextData | ImageData | None, resources: Resources) -> None:
-    trainable = tune.with_parameters(TrialTrainable, data=data)
+    trainable = tune.with_parameters(TrialTrainable, data=data, timeout_s=driver.spec.budget.trial_timeout_s)
     trainable = tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu})
     with tempfile.TemporaryDirectory(prefix="vae-sweeps-ray-") as scratch:  # Tune's own bookkeeping, which nobody reads
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=DriverSearcher(driver, resources.max_concurrent_trials),
+                search_alg=DriverSearcher(driver),
                 scheduler=DriverScheduler(driver),
                 num_samples=-1,
                 reuse_actors=True,
@@ -113,8 +113,9 @@ def _fit(driver: Driver, data: TextData | ImageData | None, resources: Resources
 class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """One step says one message; a reused actor begins its next trial afresh."""
 
-    def setup(self, config: dict[str, Any], data: TextData | ImageData | None = None) -> None:
+    def setup(self, config: dict[str, Any], data: TextData | ImageData | None = None, timeout_s: float | None = None) -> None:
         self._data = data
+        self._timeout_s = timeout_s
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -122,7 +123,8 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no type
         return True
 
     def step(self) -> dict[str, Any]:
-        return {"message": next(self._messages).to_json()}
+        with watched(self._directory, self._timeout_s):
+            return {"message": next(self._messages).to_json()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: the trial's own directory has its checkpoints."""
@@ -134,7 +136,9 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no type
         self._messages.close()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._messages: Any = run_trial(Job(**json.loads(config["job"])), self._data)
+        job = Job(**json.loads(config["job"]))
+        self._directory = Path(job.directory)
+        self._messages: Any = run_trial(job, self._data)
 
 
 class _HoldsDriver:
@@ -152,13 +156,13 @@ class _HoldsDriver:
 class DriverSearcher(_HoldsDriver, Searcher):  # type: ignore[misc]
     """Hands out the driver's next job, at most so many at once."""
 
-    def __init__(self, driver: Driver, at_once: int | None) -> None:
+    def __init__(self, driver: Driver) -> None:
         super().__init__()
         self._driver = driver
-        self._at_once = at_once
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._at_once is not None and len(self._driver.running) >= self._at_once:
+        at_once = self._driver.at_once
+        if at_once is not None and len(self._driver.running) >= at_once:
             return None
         job = self._driver.next_job()
         if job is not None:
@@ -187,13 +191,16 @@ class DriverScheduler(_HoldsDriver, FIFOScheduler):  # type: ignore[misc]
         return self.CONTINUE if go_on else self.STOP  # type: ignore[no-any-return]
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        cause = _cause(trial)
         if trial.status == Trial.ERROR:  # about to be tried again from its checkpoint
-            return
-        self._driver.lost(_number(trial), f"worker lost {RETRIES + 1} times: {_last_line(trial)}")
+            self._driver.retried(_number(trial), cause)
+        else:
+            keep_hang(_directory(trial))
+            self._driver.lost(_number(trial), f"worker lost {RETRIES + 1} times: {cause}")
 
 
 class DriverStopper(_HoldsDriver, tune.Stopper):  # type: ignore[misc]
-    """Ends everything when the user has asked for it."""
+    """Ends everything when the user has asked for it; asked itself several times a second, also while no trial has a word."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -202,6 +209,7 @@ class DriverStopper(_HoldsDriver, tune.Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
+        self._driver.look()
         return self._driver.stopping
 
 
@@ -209,7 +217,14 @@ def _number(trial: Trial) -> int:
     return int(json.loads(trial.config["job"])["number"])
 
 
-def _last_line(trial: Trial) -> str:
+def _directory(trial: Trial) -> Path:
+    return Path(json.loads(trial.config["job"])["directory"])
+
+
+def _cause(trial: Trial) -> str:
+    """Why the trial's worker is gone, in words."""
+    if (hang := hang_of(_directory(trial))) is not None:
+        return f"no message within budget.trial_timeout; it hung in {hang.place}"
     error = trial.get_error()
     lines = str(error).strip().splitlines() if error else []
     return lines[-1] if lines else "no cause known"

@@ -26,9 +26,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Message:
-    """One line of a trial's story: it starts, has trained an epoch, has been scored, ends."""
+    """One line of a trial's story: it starts, has trained an epoch, has been scored, ends; or what the user must know of it."""
 
-    kind: Literal["start", "epoch", "final", "end"]
+    kind: Literal["start", "epoch", "final", "end", "notice"]
     epoch: int = 0
     """The last trained epoch, from 1."""
     timestamp_ms: int = 0
@@ -41,6 +41,7 @@ class Message:
     state: TrialState | None = None
     """Of kind "end": how."""
     reason: str = ""
+    """Of kind "end": why; of kind "notice": what."""
     facts: dict[str, str] = field(default_factory=dict)
     """Of kind "start": fingerprint of the data, versions, threads."""
 

@@ -16,6 +16,7 @@ from dashboards.trial import TrialRecord, find_trial, trial_artifacts
 from orchestration.environment import git_commit
 from orchestration.errors import LaunchError
 from orchestration.messages import Job, Message
+from orchestration.outcome import VIOLATION
 from orchestration.worker import run_trial
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _curves(record: TrialRecord, where: Home) -> dict[tuple[str, int], float]:
     values = {(str(name), int(epoch)): float(value) for name, epoch, value in rows}
     last = max((epoch for _, epoch in values), default=0)
     values |= {(name, last): value for name, value in record.metrics.items() if name.startswith(_FINAL)}
-    return {place: value for place, value in values.items() if place[0] not in SPEEDS}
+    return {place: value for place, value in values.items() if place[0] not in (*SPEEDS, VIOLATION)}
 
 
 def _compare(result: Reproduction, recorded: Mapping[tuple[str, int], float], again: Mapping[tuple[str, int], float]) -> None:

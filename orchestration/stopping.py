@@ -1,10 +1,17 @@
-"""Early termination: decisions on the un-annealed, exact validation metric, never before annealing's end."""
+"""Early termination: decisions on the un-annealed, exact validation metric, never before annealing's end.
+
+A rule is handed values only from past a trial's annealing; what it remembers is a function of them alone, so that it is
+the same again when a resumed sweep tells it the study's values anew. The best trial is never stopped.
+"""
 
 from __future__ import annotations
 
 import math
+import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+
+from orchestration.spec import early_terminate as options
 
 
 class StoppingRule(ABC):
@@ -54,6 +61,83 @@ class Asha(StoppingRule):
         return rung == epoch
 
 
+class Hyperband(StoppingRule):
+    """Hyperband (Li et al. 2018) with asynchronous brackets: bracket b is an ``Asha`` whose first rung is min_epochs * eta^b.
+
+    Where B brackets share the trials, n(b) = ceil(B / (B - b) * eta^(B - 1 - b)) of each sum(n) trials are in bracket b, as in
+    the paper, evenly spread over the numbers. A trial's number alone decides, so that a resumed sweep puts it where it was.
+    """
+
+    def __init__(self, min_epochs: int, eta: int, brackets: int) -> None:
+        self.brackets = [Asha(min_epochs * eta**bracket, eta) for bracket in range(brackets)]
+        shares = [math.ceil(brackets / (brackets - b) * eta ** (brackets - 1 - b)) for b in range(brackets)]
+        places = [((k + 0.5) / share, bracket) for bracket, share in enumerate(shares) for k in range(share)]
+        self.cycle = [bracket for _, bracket in sorted(places)]
+        """The brackets of as many trials in a row as it is long."""
+
+    def verdict(self, trial: int, epoch: int, value: float) -> str | None:
+        bracket = self.bracket_of(trial)
+        reason = self.brackets[bracket].verdict(trial, epoch, value)
+        return reason and f"{reason} in bracket {bracket}"
+
+    def bracket_of(self, trial: int) -> int:
+        """The trial's bracket, a pure function of its number."""
+        return self.cycle[trial % len(self.cycle)]
+
+
+class Median(StoppingRule):
+    """The median stopping rule of Vizier (Golovin et al. 2017).
+
+    At epoch e a trial is stopped if its best value up to e is worse than the median of the others' running averages up to e.
+    The others have come to e or further and are at least ``min_trials``; values from before annealing's end are in no average.
+    """
+
+    def __init__(self, warmup_epochs: int, min_trials: int) -> None:
+        self.warmup_epochs, self.min_trials = warmup_epochs, min_trials
+        self._values: dict[int, dict[int, float]] = {}
+
+    def verdict(self, trial: int, epoch: int, value: float) -> str | None:
+        own = self._values.setdefault(trial, {})
+        own[epoch] = value
+        if epoch <= self.warmup_epochs:
+            return None
+        stories = [story for number, story in self._values.items() if number != trial and max(story) >= epoch]
+        averages = [_mean([at for past, at in story.items() if past <= epoch]) for story in stories if min(story) <= epoch]
+        best = min(at for past, at in own.items() if past <= epoch)
+        if len(averages) < self.min_trials or best <= statistics.median(averages):
+            return None
+        return f"its best is worse than the median of {len(averages)} running averages at epoch {epoch}"
+
+
+class Patient(StoppingRule):
+    """Stops a trial whose value has not fallen by more than ``min_delta`` for ``patience`` epochs, unless it leads.
+
+    It leads while no other trial's best up to that epoch is below its own; a leader that stands still is left to the
+    trainer's own patience, which scores it and lets it win.
+    """
+
+    def __init__(self, patience: int, min_delta: float) -> None:
+        self.patience, self.min_delta = patience, min_delta
+        self._values: dict[int, dict[int, float]] = {}
+
+    def verdict(self, trial: int, epoch: int, value: float) -> str | None:
+        self._values.setdefault(trial, {})[epoch] = value
+        best, since = math.inf, epoch
+        for past, at in sorted(self._values[trial].items()):
+            if past <= epoch and at < best - (self.min_delta if best < math.inf else 0.0):
+                best, since = at, past
+        if epoch - since < self.patience or not self._is_led(trial, epoch):
+            return None
+        return f"no better since epoch {since}, for {epoch - since} epochs"
+
+    def _is_led(self, trial: int, epoch: int) -> bool:
+        own, *others = (
+            min((at for past, at in story.items() if past <= epoch), default=math.inf)
+            for story in (self._values[trial], *(story for number, story in self._values.items() if number != trial))
+        )
+        return any(best < own for best in others)
+
+
 class CollapseRule:
     """Posterior collapse has one definition: after annealing, too few active units or too low a rate."""
 
@@ -69,3 +153,22 @@ class CollapseRule:
         if rate is not None and rate < self.min_rate:
             return f"rate {rate:.4g} nats, below {self.min_rate:g}"
         return None
+
+
+def stopping_rule(rule: options.AnyStopping | None) -> StoppingRule:
+    """The rule that the options describe; the family's table."""
+    match rule:
+        case options.Asha():
+            return Asha(rule.min_epochs, rule.eta)
+        case options.Hyperband():
+            return Hyperband(rule.min_epochs, rule.eta, rule.brackets)
+        case options.Median():
+            return Median(rule.warmup_epochs, rule.min_trials)
+        case options.Patient():
+            return Patient(rule.patience, rule.min_delta)
+        case options.NoStopping() | None:
+            return Never()
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)

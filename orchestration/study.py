@@ -6,46 +6,59 @@ number, parameters and seed; so one number may have several Optuna trials, of wh
 
 from __future__ import annotations
 
-import hashlib
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from orchestration.messages import TrialState
+from orchestration.outcome import Outcome
+from orchestration.past import (
+    ANNEALED,
+    DATA,
+    EPOCH,
+    METRICS,
+    NUMBER,
+    OUTCOME,
+    REASON,
+    SECONDS,
+    Past,
+    last_epoch,
+    past_of,
+    unfinished,
+)
+from orchestration.points import SEQUENCES, TRIES, NoAllowedPoint, seed_of, settled_points
+from orchestration.samplers import Draw, make_sampler
 from orchestration.spec import SweepSpec
+from orchestration.spec.constraints import Constraints
 from orchestration.spec.search_space import Assignment, SearchSpace, planned_trials
 
 if TYPE_CHECKING:
     import optuna
 
-_NUMBER, _OUTCOME, _REASON, _SPEC, _ANNEALED, _SECONDS = "number", "outcome", "reason", "spec", "annealed_from", "seconds"
+_SPEC, _CONSTRAINTS, _WARM = "spec", "constraints", "warm_start"
+_REJECTED = "rejected"
+"""On a point that violates the constraints: the number for which it was drawn."""
+EARLIER = "earlier"
+"""On a trial that another sweep has trained: which, as SWEEP/NUMBER. It has no number here."""
+MEMORY = "memory"
+"""In place of a URL: a storage that ends with this process."""
 
 
-@dataclass(frozen=True)
-class Past:
-    """What the study knows of a trial that has ended."""
+def open_storage(url: str) -> optuna.storages.BaseStorage:
+    """Optuna's storage behind an SQLAlchemy URL; where it is locked, or away later on, it is waited for.
 
-    number: int
-    outcome: TrialState
-    reason: str
-    assignment: Assignment
-    value: float | None
-    values: dict[int, float]
-    """Value by epoch."""
-    annealed_from: int | None
-    """The first epoch past annealing's end."""
-    started_s: float
-    duration_s: float
-
-
-def open_storage(url: str) -> optuna.storages.RDBStorage:
-    """Optuna's storage behind an SQLAlchemy URL; sqlite waits for a lock instead of failing."""
+    Raises:
+        LaunchError: it cannot be reached.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    arguments: dict[str, Any] = {"connect_args": {"timeout": 120}} if url.startswith("sqlite") else {"pool_pre_ping": True}
-    return optuna.storages.RDBStorage(url, engine_kwargs=arguments)
+    if url == MEMORY:
+        return optuna.storages.InMemoryStorage()
+    from orchestration.patient_storage import open_patiently
+
+    return open_patiently(url)
 
 
 class Search:
@@ -56,10 +69,19 @@ class Search:
         self._study = study
         self._space = SearchSpace(spec.parameters)
         self._running: dict[int, optuna.trial.Trial] = {}
-        self._grid: Iterator[dict[str, Any]] = self._space.grid() if spec.method == "grid" else iter(())
+        self._outcome = Outcome(spec)
+        self._constraints = Constraints(spec)
+        self._settled = settled_points(spec)
+        self._rejected = 0
+        """Draws in vain that a sampler counts among its start-up trials."""
+        self._earlier: list[optuna.trial.FrozenTrial] = []
+        self.exhausted: str | None = None
+        """Why no further point can be found, where that is so."""
         self._asked = 0
         self._waiting = 0
         self.past: list[Past] = []
+        self.unfinished: list[Past] = []
+        """What is known of trials that wait to be taken up again; their outcome counts for nothing."""
         self.heard: dict[int, int] = {}
         """The last epoch that an earlier driver heard, by number."""
         self._recover()
@@ -82,6 +104,53 @@ class Search:
             return None
         return str(study.user_attrs.get(_SPEC, ""))
 
+    @staticmethod
+    def assignments(spec: SweepSpec, url: str, numbers: Collection[int]) -> dict[int, Assignment]:
+        """What these finished trials of a stored sweep were trained with, by number; changes nothing in the study."""
+        import optuna
+
+        space = SearchSpace(spec.parameters)
+        study = optuna.load_study(study_name=spec.name, storage=open_storage(url))
+        last = {frozen.user_attrs.get(NUMBER): frozen for frozen in study.get_trials(deepcopy=False)}
+        return {number: space.suggest(optuna.trial.FixedTrial(last[number].params)) for number in numbers}
+
+    @staticmethod
+    def complete(spec: SweepSpec, url: str) -> list[Past]:
+        """The complete trials of a stored sweep, by number; changes nothing in the study."""
+        import optuna
+
+        study = optuna.load_study(study_name=spec.name, storage=open_storage(url))
+        last = {frozen.user_attrs[NUMBER]: frozen for frozen in study.get_trials(deepcopy=False) if NUMBER in frozen.user_attrs}
+        complete = {number: frozen for number, frozen in last.items() if frozen.user_attrs.get(OUTCOME) == "COMPLETE"}
+        return [past_of(SearchSpace(spec.parameters), number, frozen) for number, frozen in sorted(complete.items())]
+
+    @property
+    def warm(self) -> bool:
+        """Whether the search has been told of the earlier sweeps that its file names, if it names any."""
+        return self._spec.search.warm_start is None or _WARM in self._study.user_attrs
+
+    def set_warm(self, lines: Collection[str]) -> None:
+        """All that is of use has been told; ``lines`` say what that was."""
+        self._study.set_user_attr(_WARM, list(lines))
+
+    def add_earlier(self, origin: str, point: Mapping[str, Any], scores: list[float], metrics: Mapping[str, float]) -> None:
+        """Tells of a complete trial of another sweep, once."""
+        import optuna
+
+        if any(known.user_attrs[EARLIER] == origin for known in self._earlier):
+            return
+        fixed = optuna.trial.FixedTrial(dict(point))
+        self._space.suggest(fixed)
+        told = optuna.trial.create_trial(
+            params=fixed.params,
+            distributions=fixed.distributions,
+            values=scores,
+            user_attrs={EARLIER: origin},
+            constraints=self._violations("COMPLETE", metrics),
+        )
+        self._study.add_trial(told)
+        self._earlier.append(told)
+
     @classmethod
     def create(cls, spec: SweepSpec, url: str, text: str) -> Search:
         """A new study.
@@ -91,7 +160,8 @@ class Search:
         """
         import optuna
 
-        study = optuna.create_study(study_name=spec.name, storage=open_storage(url), direction=spec.metric.goal)
+        directions = [metric.goal for metric in spec.objectives]
+        study = optuna.create_study(study_name=spec.name, storage=open_storage(url), directions=directions)
         study.set_user_attr(_SPEC, text)
         return cls(spec, study)
 
@@ -107,46 +177,46 @@ class Search:
 
         State = optuna.trial.TrialState
         by_number: dict[int, list[optuna.trial.FrozenTrial]] = {}
+        rejected: list[optuna.trial.FrozenTrial] = []
         for frozen in self._study.get_trials(deepcopy=False):
-            if _NUMBER in frozen.user_attrs:
-                by_number.setdefault(frozen.user_attrs[_NUMBER], []).append(frozen)
+            if NUMBER in frozen.user_attrs:
+                by_number.setdefault(frozen.user_attrs[NUMBER], []).append(frozen)
+            elif EARLIER in frozen.user_attrs:
+                self._earlier.append(frozen)
+            elif _REJECTED in frozen.user_attrs:
+                rejected.append(frozen)
             elif frozen.state == State.RUNNING:  # killed between being asked and getting its number: nobody has seen it
                 self._study.tell(frozen.number, state=State.FAIL)
         for number, attempts in sorted(by_number.items()):
             last = attempts[-1]
-            heard = [attempt.intermediate_values for attempt in attempts]
-            self.heard[number] = max((epoch for values in heard for epoch in values), default=0)
+            self.heard[number] = max(map(last_epoch, attempts))
             if last.state == State.WAITING:
                 self._waiting += 1
-            elif last.state == State.RUNNING or last.user_attrs.get(_OUTCOME) == "STOPPED":
+                self.unfinished.append(unfinished(number, attempts))
+            elif last.state == State.RUNNING or last.user_attrs.get(OUTCOME) == "STOPPED":
                 # Queued before the old attempt is ended: a kill between the two loses nothing.
                 # Killed while it was asked, an enqueued trial has only some of its parameters yet.
                 parameters = {**last.system_attrs.get("fixed_params", {}), **last.params}
-                self._study.enqueue_trial(parameters, user_attrs={_NUMBER: number})
+                # What the sampler noted of the draw, such as its generation, stays with the number.
+                noted = {key: at for key, at in last.system_attrs.items() if not key.startswith(("fixed_params", "constraints"))}
+                attributes = {"fixed_params": parameters, **noted}
+                waiting = optuna.trial.create_trial(state=State.WAITING, user_attrs={NUMBER: number}, system_attrs=attributes)
+                self._study.add_trial(waiting)
                 self._waiting += 1
+                self.unfinished.append(unfinished(number, attempts))
             else:
-                self.past.append(self._past(number, last))
+                self.past.append(past_of(self._space, number, last))
             for attempt in attempts:
                 if attempt.state == State.RUNNING:
                     self._study.tell(attempt.number, state=State.FAIL)
         self._asked = 1 + max(by_number, default=-1)
+        for frozen in rejected:
+            if frozen.state == State.RUNNING:  # killed while another was sought in its place: that one will be found again
+                taken = frozen.user_attrs[_REJECTED] in by_number
+                self._study.tell(frozen.number, state=State.PRUNED if taken else State.FAIL)
+            self._rejected += frozen.state == State.PRUNED or frozen.user_attrs[_REJECTED] in by_number
         for _ in range(self._asked):
-            next(self._grid, None)
-
-    def _past(self, number: int, frozen: optuna.trial.FrozenTrial) -> Past:
-        import optuna
-
-        return Past(
-            number=number,
-            outcome=frozen.user_attrs.get(_OUTCOME, "FAILED"),
-            reason=frozen.user_attrs.get(_REASON, ""),
-            assignment=self._space.suggest(optuna.trial.FixedTrial(frozen.params)),
-            value=frozen.value if frozen.values else None,
-            values=dict(frozen.intermediate_values),
-            annealed_from=frozen.user_attrs.get(_ANNEALED),
-            started_s=frozen.datetime_start.timestamp() if frozen.datetime_start else 0.0,
-            duration_s=frozen.user_attrs.get(_SECONDS, 0.0),
-        )
+            self._next_settled()
 
     @property
     def total(self) -> int:
@@ -154,76 +224,143 @@ class Search:
         return planned_trials(self._spec)
 
     def ask(self) -> tuple[int, Assignment] | None:
-        """The next trial's number and parameters; None where the sweep's budget of trials, or its grid, is used up."""
-        import optuna
-
+        """The next trial's number and parameters; None where there is no further one: ``exhausted`` says why, if not the cap."""
         number = self._asked
         if not self._waiting:
-            if number >= self._spec.run_cap:
+            if number >= self._spec.run_cap or self.exhausted:
                 return None
-            if self._spec.method == "grid":
-                point = next(self._grid, None)
-                if point is None:
-                    return None
-                self._study.enqueue_trial(point, user_attrs={_NUMBER: number})
+            point = self._next_settled()
+            if point is not None:
+                self._study.enqueue_trial(point, user_attrs={NUMBER: number})
                 self._waiting += 1
-        # A sampler made anew for each number draws the same whether or not the sweep was interrupted.
-        self._study.sampler = self._sampler(number)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            trial = self._study.ask()
-            assignment = self._space.suggest(trial)
-        if _NUMBER in trial.user_attrs:
+            elif self.exhausted or self._spec.method in SEQUENCES:
+                return None
+        drawn = self._draw(number)
+        if drawn is None:
+            return None
+        trial, assignment = drawn
+        if self._waiting:  # a new one has just got its number
             self._waiting -= 1
-            number = trial.user_attrs[_NUMBER]
-        else:
-            trial.set_user_attr(_NUMBER, number)
+            number = trial.user_attrs[NUMBER]
         self._asked = max(self._asked, number + 1)
         self._running[number] = trial
         return number, assignment
 
+    def _next_settled(self) -> dict[str, Any] | None:
+        """The next point that no sampler has to draw; None where there is none."""
+        try:
+            return next(self._settled, None)
+        except NoAllowedPoint as reason:
+            self.exhausted = str(reason)
+            return None
+
+    def _draw(self, number: int) -> tuple[optuna.trial.Trial, Assignment] | None:
+        """A trial that waits, or a new one within the constraints.
+
+        Points that violate them are held as running until one is found, so that a model looks elsewhere, and are then told as
+        infeasible.
+        """
+        import optuna
+
+        vain: list[optuna.trial.Trial] = []
+        found = None
+        while found is None and len(vain) < TRIES:
+            # A sampler made anew for each draw draws the same whether or not the sweep was interrupted.
+            search, seed = self._spec.search, seed_of(self._spec.search.seed, number, len(vain))
+            draw = Draw(number, seed, search, search.startup_trials + self._rejected, self._earlier)
+            self._study.sampler = make_sampler(self._spec.method, draw)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                trial = self._study.ask()
+                assignment = self._space.suggest(trial)
+            violation = 0.0 if NUMBER in trial.user_attrs else self._constraints.violation(assignment)
+            if violation:
+                trial.set_user_attr(_REJECTED, number)
+                trial.set_constraint(_CONSTRAINTS, violation)
+                vain.append(trial)
+            else:
+                found = trial, assignment
+        if found is None:
+            self.exhausted = str(NoAllowedPoint(f"points drawn for trial {number}"))
+        elif NUMBER not in found[0].user_attrs:
+            found[0].set_user_attr(NUMBER, number)
+        for trial in vain:
+            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        self._rejected += len(vain)
+        return found
+
     def report(self, number: int, epoch: int, value: float, annealed: bool) -> None:
         """The searched metric after an epoch."""
         trial = self._running[number]
-        if annealed and _ANNEALED not in trial.user_attrs:
-            trial.set_user_attr(_ANNEALED, epoch)
-        trial.report(value, step=epoch)
+        if annealed and ANNEALED not in trial.user_attrs:
+            trial.set_user_attr(ANNEALED, epoch)
+        if self._spec.metrics:  # Optuna keeps no values by epoch of several metrics
+            trial.set_user_attr(EPOCH, epoch)
+        else:
+            trial.report(value, step=epoch)
 
-    def tell(self, number: int, outcome: TrialState, reason: str, value: float | None, seconds: float) -> None:
+    def began(self, number: int, data: str) -> None:
+        """A trial has its data; their fingerprint is kept for later sweeps."""
+        self._running[number].set_user_attr(DATA, data)
+
+    def tell(
+        self,
+        number: int,
+        outcome: TrialState,
+        reason: str,
+        value: float | None,
+        seconds: float,
+        metrics: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         """Ends a trial. A pruned one keeps its last reported value; a collapsed one counts as infeasible, not as failed.
 
         Args:
             value: of the selected epoch; None where none was selected.
             seconds: what the trial took, pauses left out.
+            metrics: its last ones.
         """
         import optuna
 
         State = optuna.trial.TrialState
         trial = self._running.pop(number)
-        for name, fact in ((_REASON, reason), (_SECONDS, seconds), (_OUTCOME, outcome)):
+        for name, fact in ((METRICS, self._outcome.kept(metrics)), (REASON, reason), (SECONDS, seconds), (OUTCOME, outcome)):
             trial.set_user_attr(name, fact)
-        if self._spec.collapse is not None:
-            trial.set_constraint("collapse", 1.0 if outcome == "COLLAPSED" else 0.0)
-        if value is not None and outcome in ("COMPLETE", "COLLAPSED"):
-            self._study.tell(trial, value)
+        for name, violation in self._violations(outcome, metrics).items():
+            trial.set_constraint(name, violation)
+        values = self._outcome.scores(metrics) if self._spec.metrics else None if value is None else [value]
+        deaf = self._spec.method == "cmaes" and outcome == "COLLAPSED"  # it knows no constraints: what collapsed teaches nothing
+        if values is not None and outcome in ("COMPLETE", "COLLAPSED") and not deaf:
+            self._study.tell(trial, values)
         elif outcome in ("PRUNED", "COLLAPSED"):
             self._study.tell(trial, state=State.PRUNED)
         else:
             self._study.tell(trial, state=State.FAIL)
 
+    def _violations(self, outcome: TrialState, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Every constraint that Optuna is told of a trial, by its name."""
+        collapsed = {"collapse": 1.0 if outcome == "COLLAPSED" else 0.0} if self._spec.collapse is not None else {}
+        own = {_CONSTRAINTS: 0.0} if self._constraints else {}
+        return {**own, **collapsed, **self._outcome.violations(metrics)}
+
+    @property
+    def asked(self) -> int:
+        """How many trials the sweep has, ended or not."""
+        return self._asked
+
+    @property
+    def left(self) -> int:
+        """How many trials may still be asked for: those that wait, and new ones."""
+        return self._waiting + (0 if self.exhausted else max(0, self.total - self._asked))
+
+    def set_text(self, text: str) -> None:
+        """Keeps the sweep file as it is now."""
+        self._study.set_user_attr(_SPEC, text)
+
     @property
     def seconds(self) -> float:
         """What the sweep took before this start, pauses left out."""
-        return float(self._study.user_attrs.get(_SECONDS, 0.0))
+        return float(self._study.user_attrs.get(SECONDS, 0.0))
 
     def set_seconds(self, seconds: float) -> None:
         """Remembers what the sweep has taken so far."""
-        self._study.set_user_attr(_SECONDS, seconds)
-
-    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        import optuna
-
-        seed = int.from_bytes(hashlib.sha256(f"{self._spec.search.seed}/{number}".encode()).digest()[:4], "big")
-        if self._spec.method == "tpe":
-            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=self._spec.search.startup_trials)
-        return optuna.samplers.RandomSampler(seed=seed)
+        self._study.set_user_attr(SECONDS, seconds)

@@ -72,10 +72,13 @@ def conclude(result: SweepResult) -> None:
     else:
         typer.echo(report_of(result.name, "table", None, None, result.home))
     if result.state == "INTERRUPTED":
-        typer.echo(f"interrupted; its state is saved. Go on with: vae-sweeps resume {result.name}{home}", err=True)
+        typer.echo(f"{result.ended_by}; its state is saved. Go on with: vae-sweeps resume {result.name}{home}", err=True)
         raise typer.Exit(130)
     if result.state == "FAILED":
         reasons = {view.reason for view in result.trials if view.state == "FAILED"}
         typer.echo(f"the sweep failed ({result.ended_by}); causes: {'; '.join(sorted(reasons))}", err=True)
         raise typer.Exit(1)
+    if not result.worked:
+        typer.echo(f"nothing was left to do; more trials: vae-sweeps resume {result.name}{home} --run-cap N")
+    typer.echo(f"ended by {result.ended_by}")
     typer.echo(f"look at it with: vae-sweeps ui{home}   show a trial: vae-sweeps show {result.name}{home}")

@@ -11,7 +11,9 @@ from dashboards.trial import TrialRecord, find_trial, trial_artifacts
 from orchestration.output import OutputFault, with_output, write_output
 
 if TYPE_CHECKING:
+    from vae_core.checkpoint import LoadedModel
     from vae_core.decoding import AnyDecoding
+    from vae_core.softmax.svd import SvdHead
 
 _SHOWN_LINES = 12
 _PROVENANCE = ("seed", "config.fingerprint", "data.fingerprint", "git.commit", "threads", "torch")
@@ -50,40 +52,104 @@ def _samples(record: TrialRecord, where: Home) -> list[str]:
     return blocks
 
 
-def generate_samples(run: str, number: int, decoding: AnyDecoding | None, seed: int, output: Path | None, where: Home) -> str:
+def generate_samples(
+    run: str,
+    number: int,
+    decoding: AnyDecoding | None,
+    seed: int,
+    output: Path | None,
+    where: Home,
+    label: str | None = None,
+    svd: tuple[int, int] | None = None,
+) -> str:
     """Decodes codes drawn from the prior; what is returned is for the terminal.
 
     Args:
         decoding: how the words are chosen; None: drawn from the model.
         output: where the sentences, one a line, or the picture go.
+        label: of which label; None: ``number`` of each where the model tells them apart, each sentence behind its label.
+        svd: width and top of the SVD softmax; None: the model's own softmax.
 
     Raises:
         UnknownRun: there is no such trial, or it kept no model.
         OutputFault: images without a file to write them to, or a file that cannot be written.
-        DecodingFault: images, and a way to choose words.
+        DecodingFault: images, and a way to choose words; or an SVD softmax of what is no full one, or out of its range.
+        DataError: the model knows no such label, or none.
     """
+    import torch
+
     from orchestration.decoding_flags import DecodingFault
     from vae_core.checkpoint import load_model
-    from vae_core.data.config import TextConfig
+    from vae_core.data.text_config import TextConfig
     from vae_core.decoding import Ancestral
     from vae_core.generate import decode_images, decode_text, grid, prior_codes, write_png
 
     record = find_trial(run, tracking_uri=where.tracking_uri)
     with trial_artifacts(record, "checkpoint", tracking_uri=where.tracking_uri) as directory:
         loaded = load_model(directory)
-    codes = prior_codes(loaded.model, number, seed)
+    labels = _labels(loaded, label)
+    count = number * max(1, len(labels))
+    told = torch.tensor(list(labels.values())).repeat_interleave(number) if labels else None
+    codes = prior_codes(loaded.model, count, seed, told)
     if loaded.shape is not None:
-        if decoding is not None:
-            raise DecodingFault("these samples are images: --decoding and its options choose the words of a text")
+        if decoding is not None or svd is not None:
+            raise DecodingFault("these samples are images: --decoding, its options and --svd-width are for the words of a text")
         if output is None or output.suffix.lower() != ".png":
             raise OutputFault("these samples are images: name a picture with --output FILE.png")
-        picture, scale = grid(decode_images(loaded.model, codes, loaded.shape)), max(1, 64 // loaded.shape[0])
+        images = decode_images(loaded.model, codes, loaded.shape, told)
+        picture, scale = grid(images, number) if len(labels) > 1 else grid(images), max(1, 64 // loaded.shape[0])
         with_output(output, lambda: write_png(picture, output, scale))
         return f"wrote {output}"
     data = loaded.config.data
     assert isinstance(data, TextConfig)
-    sentences = decode_text(loaded.model, codes, data.max_length, decoding or Ancestral(), seed=seed)
+    decoding, head = decoding or Ancestral(), None if svd is None else _svd_head(loaded, *svd)
+    sentences = decode_text(loaded.model, codes, data.max_length, decoding, seed=seed, labels=told, svd=head)
+    if len(labels) > 1:
+        names = (name for name in labels for _ in range(number))
+        sentences = [f"{name}\t{sentence}" for name, sentence in zip(names, sentences, strict=True)]
     if output is None:
         return "\n".join(sentences)
     write_output(output, "".join(f"{sentence}\n" for sentence in sentences))
     return f"wrote {output}"
+
+
+def _labels(loaded: LoadedModel, label: str | None) -> dict[str, int]:
+    """The labels to generate, by name; empty where the model tells none apart.
+
+    Raises:
+        DataError: one was asked for that the model does not know.
+    """
+    from vae_core.data.errors import DataError
+    from vae_core.data.labels import label_number
+
+    if not loaded.model.label_count:
+        if label is not None:
+            raise DataError(
+                f"--label {label}: this model tells no labels apart: it has neither model.condition nor a prior a label"
+            )
+        return {}
+    assert loaded.labels is not None
+    names = loaded.labels if label is None else (label,)
+    return {name: label_number(name, loaded.labels, f"--label {name}") for name in names}
+
+
+def _svd_head(loaded: LoadedModel, width: int, top: int) -> SvdHead:
+    """The model's softmax by SVD.
+
+    Raises:
+        DecodingFault: its softmax is no full one, or width or top is out of range.
+    """
+    from orchestration.decoding_flags import DecodingFault
+    from vae_core.networks.text import TextDecoder
+    from vae_core.softmax.full import FullHead
+    from vae_core.softmax.svd import SvdHead
+
+    assert isinstance(loaded.model.decoder, TextDecoder)
+    head = loaded.model.decoder.head
+    if not isinstance(head, FullHead) or type(head).log_probs is not FullHead.log_probs:
+        kind = loaded.config.model.softmax.kind
+        raise DecodingFault(f"--svd-width is for a full softmax, or what is scored by one; this model has kind: {kind}")
+    try:
+        return SvdHead(head, width, top)
+    except ValueError as error:
+        raise DecodingFault(f"--svd-{error}") from error

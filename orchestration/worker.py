@@ -5,26 +5,30 @@ from __future__ import annotations
 import functools
 import json
 import os
+import socket
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestration.messages import Job, Message
+from orchestration.patience import PAUSE_S, no_room
 
 if TYPE_CHECKING:
     from vae_core.config import TrialConfig
     from vae_core.data.config import AnyData
     from vae_core.data.images import ImageData
     from vae_core.data.text import TextData
-    from vae_core.trainer import Trainer
+    from vae_core.trainer import Record, Trainer
 
-ARTIFACTS = "artifacts"
+T = TypeVar("T")
+
+ARTIFACTS, TRACEBACK = "artifacts", "traceback.txt"
 _STORY = "messages.jsonl"
 
 
-def run_trial(job: Job, data: TextData | ImageData | None) -> Iterator[Message]:
+def run_trial(job: Job, data: TextData | ImageData | None) -> Generator[Message]:
     """Trains and scores one trial; the last message is always of kind "end", and no exception leaves.
 
     A directory that holds a checkpoint is gone on from: the messages up to it are said again with their first
@@ -36,53 +40,79 @@ def run_trial(job: Job, data: TextData | ImageData | None) -> Iterator[Message]:
     try:
         yield from _train(job, data)
     except Exception as error:  # a trial's fault must never end the sweep
-        reason = f"{type(error).__name__}: {error}"
+        reason, story = f"{type(error).__name__}: {error}", traceback.format_exc()
         artifacts = Path(job.directory) / ARTIFACTS
-        artifacts.mkdir(parents=True, exist_ok=True)
-        (artifacts / "traceback.txt").write_text(traceback.format_exc())
+
+        def keep() -> None:
+            artifacts.mkdir(parents=True, exist_ok=True)
+            (artifacts / TRACEBACK).write_text(story)
+
+        yield from _when_there_is_room(keep, artifacts)
         yield Message("end", timestamp_ms=_now_ms(), state="FAILED", reason=reason)
 
 
 def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
     import torch
 
-    from vae_core.checkpoint import load_state, save_model, save_state
+    from vae_core.attributes import write_attributes
+    from vae_core.checkpoint import CheckpointError, load_state, save_model, save_state
     from vae_core.config import TrialConfig
     from vae_core.data.batching import require_batch
-    from vae_core.generate import write_samples
+    from vae_core.diagnosis import write_diagnosis
+    from vae_core.samples import write_samples
     from vae_core.trainer import Trainer
 
     torch.set_num_threads(1)
     started_s = time.monotonic()
     directory = Path(job.directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    yield from _when_there_is_room(lambda: directory.mkdir(parents=True, exist_ok=True), directory)
     config = TrialConfig.from_dict(job.config)
     data = shared if shared is not None else _load(config.data)
     require_batch(data, config.training.batch_size)
-    trainer = Trainer(config, data, device=job.device)
+    device = job.device
+    if device == "cuda" and not torch.cuda.is_available():
+        device = "cpu"
+        reason = f"it has a GPU of Ray's, but torch sees none on {socket.gethostname()}: it trains on the CPU"
+        yield Message("notice", timestamp_ms=_now_ms(), reason=reason)
+    trainer = Trainer(config, data, device=device)
     yield Message("start", timestamp_ms=_now_ms(), facts=_facts(trainer, data.fingerprint))
 
-    state = load_state(directory)
+    damage: list[str] = []
+    try:
+        state = load_state(directory, damage.append)
+    except CheckpointError as error:
+        state = None
+        damage.append(f"{error}; the trial is trained again from its beginning")
+    for fault in damage:
+        yield Message("notice", timestamp_ms=_now_ms(), reason=fault)
     if state is not None:
         trainer.load_state_dict(state)
-    story = _Story(directory, last_epoch=len(trainer.history))
+    story = yield from _when_there_is_room(lambda: _Story(directory, trainer.history), directory)
     yield from story.told
     started_s -= story.seconds
     for record in trainer.run():
+        metrics = record.metrics
         if record.final:
-            save_model(trainer.model, config, data, directory / ARTIFACTS / "checkpoint")
-            write_samples(trainer.model, config, data, directory / ARTIFACTS / "samples")
+
+            def write_results(scores: dict[str, float], artifacts: Path) -> dict[str, float]:
+                save_model(trainer.model, config, data, artifacts / "checkpoint")
+                write_samples(trainer.model, config, data, artifacts / "samples")
+                write_attributes(trainer.model, config, data, artifacts / "samples")
+                return scores | write_diagnosis(trainer.model, config, data, scores, artifacts / "diagnosis")
+
+            write = functools.partial(write_results, metrics, directory / ARTIFACTS)
+            metrics = yield from _when_there_is_room(write, directory)
         message = Message(
             "final" if record.final else "epoch",
             epoch=record.epoch,
             timestamp_ms=_now_ms(),
             seconds=time.monotonic() - started_s,
-            metrics=record.metrics,
+            metrics=metrics,
             annealed=record.annealed,
         )
         if not record.final:
-            story.append(message)
-            save_state(trainer, directory)
+            yield from _when_there_is_room(functools.partial(story.append, message), directory)
+            yield from _when_there_is_room(lambda: save_state(trainer, directory), directory)
         yield message
     outcome = trainer.outcome
     assert outcome is not None
@@ -96,15 +126,40 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
     )
 
 
-class _Story:
-    """The messages of a trial's epochs, on disk before the checkpoint that they belong to."""
+def _when_there_is_room(write: Callable[[], T], directory: Path) -> Generator[Message, None, T]:
+    """What ``write`` returns, after as many notices as the disk of ``directory`` was full for."""
+    while True:
+        try:
+            return write()
+        except Exception as error:  # of whatever library was writing
+            if not no_room(error):
+                raise
+            reason = f"no room is left on the disk of {directory}; the trial waits and goes on by itself"
+            yield Message("notice", timestamp_ms=_now_ms(), reason=reason)
+            time.sleep(PAUSE_S)
 
-    def __init__(self, directory: Path, last_epoch: int) -> None:
+
+class _Story:
+    """The messages of a trial's epochs, on disk before the checkpoint that they belong to.
+
+    Args:
+        history: the checkpoint's records. A line without its checkpoint was never sent, and its epoch will be trained
+            again; a torn or missing line's message is made anew.
+    """
+
+    def __init__(self, directory: Path, history: Sequence[Record]) -> None:
         self._path = directory / _STORY
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
-        # A line without its checkpoint was never sent, and its epoch will be trained again; a torn line likewise.
-        self.told = [message for message in map(_parse, lines) if message is not None and message.epoch <= last_epoch]
-        self._path.write_text("".join(message.to_json() + "\n" for message in self.told))
+        lines = self._path.read_text(errors="replace").splitlines() if self._path.exists() else []
+        kept = {message.epoch: message for message in map(_parse, lines) if message is not None}
+        seconds = 0.0
+        self.told: list[Message] = []
+        for record in history:
+            message = kept.get(record.epoch) or _message_of(record, seconds)
+            self.told.append(message)
+            seconds = message.seconds
+        temporary = self._path.with_name(f".{_STORY}.part")
+        temporary.write_text("".join(message.to_json() + "\n" for message in self.told))
+        temporary.replace(self._path)
 
     @property
     def seconds(self) -> float:
@@ -113,9 +168,18 @@ class _Story:
 
     def append(self, message: Message) -> None:
         with self._path.open("a") as file:
-            file.write(message.to_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())  # the checkpoint that follows is synced too, and must not outlive its line
+            before = file.tell()
+            try:
+                file.write(message.to_json() + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # the checkpoint that follows is synced too, and must not outlive its line
+            except OSError:
+                os.truncate(self._path, before)
+                raise
+
+
+def _message_of(record: Record, seconds: float) -> Message:
+    return Message("epoch", record.epoch, _now_ms(), seconds, record.metrics, record.annealed)
 
 
 def _parse(line: str) -> Message | None:
@@ -134,12 +198,17 @@ def _load(config: AnyData) -> TextData | ImageData:
 def _facts(trainer: Trainer, data_fingerprint: str) -> dict[str, str]:
     import torch
 
+    from vae_core.plugins import installed
+
+    plugins = ", ".join(f"{name} {version}" for name, version in installed().items())
     return {
         "data.fingerprint": data_fingerprint,
         "threads": str(torch.get_num_threads()),
         "torch": str(torch.__version__),
         "device": torch.cuda.get_device_name() if trainer.device.type == "cuda" else "cpu",
         "steps": str(trainer.total_steps),
+        "kl": trainer.model.kl_kind,
+        **({"plugins": plugins} if plugins else {}),
     }
 
 

@@ -81,19 +81,19 @@ class Change:
     """(B,), in test."""
     codes: Tensor
     """(B, S, Z)."""
-    labels: Tensor
-    """(B,); a conditional decoder is told the example's own."""
 
 
 def refuse_attributes(config: TrialConfig) -> None:
     """Checks that labels are directions of this trial's codes.
 
     Raises:
-        DataError: the data have no labels, or codes cannot be added.
+        DataError: the data have no labels, the model is told them, or codes cannot be added.
     """
     if not config.data.labelled:
         cure = "" if config.data.label_option is None else f"; data.{config.data.label_option} would give them"
         raise DataError(f"attributes are differences between labels, and these data have none{cure}")
+    if config.model.condition is not None:
+        raise DataError("attributes are what codes tell of labels, and with model.condition encoder and decoder are told them")
     if config.model.latent.kind != "gaussian":
         raise DataError(f"attributes are added to codes, which model.latent.kind: {config.model.latent.kind} does not allow")
 
@@ -126,15 +126,14 @@ def changed(model: VAE[Any], data: Data, means: LabelMeans, plus: int, minus: in
     index = places[np.arange(min(count, len(places))) * len(places) // min(count, len(places))]
     codes = posteriors(model, data, "test", index).mode()
     steps = torch.outer(torch.tensor(STRENGTHS, dtype=torch.float64), means.direction(plus, minus)).to(codes)
-    return Change(index, codes.unsqueeze(1) + steps, torch.from_numpy(labels[index]).to(codes.device))
+    return Change(index, codes.unsqueeze(1) + steps)
 
 
 def changed_text(
     model: VAE[Any], data: TextData, change: Change, length: int, decoding: AnyDecoding | None = None, seed: int = 0
 ) -> list[str]:
     """A block of lines an example: the sentence, and what its code decodes to at each strength."""
-    flat, labels = _flat(change)
-    texts = iter(decode_text(model, flat, length, decoding, seed=seed, labels=labels))
+    texts = iter(decode_text(model, change.codes.flatten(0, 1), length, decoding, seed=seed))
     targets = data.batch("test", change.index, None).targets.tolist()
     blocks = []
     for row in targets:
@@ -146,8 +145,7 @@ def changed_text(
 def changed_images(model: VAE[Any], data: ImageData, change: Change) -> Images:
     """Rows of the image and what its code decodes to at each strength, (B (1 + S), H, W[, C])."""
     shape = tuple(data.shape)
-    flat, labels = _flat(change)
-    outputs = decode_images(model, flat, shape, labels).reshape(len(change.index), len(STRENGTHS), *shape)
+    outputs = decode_images(model, change.codes.flatten(0, 1), shape).reshape(len(change.index), len(STRENGTHS), *shape)
     inputs = data.batch("test", change.index, make_generator(0, "binarise")).pixels.numpy().reshape(-1, 1, *shape)
     return np.concatenate((inputs, outputs), 1).reshape(-1, *shape)
 
@@ -160,10 +158,10 @@ def write_picture(images: Images, shape: Sequence[int], path: Path) -> None:
 def write_attributes(model: VAE[Any], config: TrialConfig, data: Data, directory: Path) -> None:
     """Writes attributes.txt or attributes.png: test examples changed towards each label, away from all others.
 
-    Nothing where the data have no two labels, codes cannot be added, or ``evaluation.samples`` is 0.
+    Nothing where the data have no two labels, the model is told them, codes cannot be added, or ``evaluation.samples`` is 0.
     """
-    flat = isinstance(model.posterior.space, Euclidean)
-    if data.labels is None or len(data.labels) < 2 or not flat or config.evaluation.samples == 0:
+    directions = isinstance(model.posterior.space, Euclidean) and model.condition is None
+    if data.labels is None or len(data.labels) < 2 or not directions or config.evaluation.samples == 0:
         return
     directory.mkdir(parents=True, exist_ok=True)
     means, count = LabelMeans.of(model, data), min(_SHOWN, config.evaluation.samples)
@@ -179,8 +177,3 @@ def write_attributes(model: VAE[Any], config: TrialConfig, data: Data, directory
     elif changes:
         images = np.concatenate([changed_images(model, data, change) for change in changes.values()])
         write_picture(images, data.shape, directory / "attributes.png")
-
-
-def _flat(change: Change) -> tuple[Tensor, Tensor]:
-    """Codes (B S, Z) and the label of each."""
-    return change.codes.flatten(0, 1), change.labels.repeat_interleave(len(STRENGTHS))

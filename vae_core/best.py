@@ -42,8 +42,8 @@ class Best:
         """Fills the remembered weights into the model."""
         put_weights(self._model, self._weights)
 
-    def roll_back_if_due(self, epoch: int, best: int) -> None:
-        """Goes back where the patience has run out since the best epoch or the last return; once after an epoch.
+    def roll_back_if_due(self, epoch: int, best: int) -> bool:
+        """Goes back where the patience has run out since the best epoch or the last return; once after an epoch. Whether it did.
 
         Args:
             epoch: the last that was trained.
@@ -51,11 +51,13 @@ class Best:
         """
         rollback = self._rollback
         if rollback is None or epoch - max([best, *self._returns]) < rollback.patience:
-            return
-        if rollback.max is None or len(self._returns) < rollback.max:
-            self.put()
-            self._updates.roll_back(self._state, rollback)
-            self._returns.append(epoch)
+            return False
+        if rollback.max is not None and len(self._returns) >= rollback.max:
+            return False
+        self.put()
+        self._updates.roll_back(self._state, rollback)
+        self._returns.append(epoch)
+        return True
 
     def state_dict(self) -> dict[str, Any]:
         """All of it; not copied."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vae_core.latent.interface import Points, Posterior, divergence
 from vae_core.model import VAE, Data
-from vae_core.seeding import make_generator
+from vae_core.seeding import generator_of_each, make_generator
 
 Index = npt.NDArray[np.int64]
 
@@ -67,10 +67,10 @@ class Codes:
 
 
 def encode_batches(model: VAE[Any], data: Data, split: str, plan: Sequence[Index], seed: int) -> Iterator[CodedBatch]:
-    """The batches of a plan, one after the other; an example's noise is its own, whatever the plan."""
+    """The batches of a plan, one after the other; an example's noise and binarisation are its own, whatever the plan."""
     like = next(model.parameters())
     noise = torch.randn(len(data.splits[split]), model.noise_size, generator=make_generator(seed, "noise"))
-    binarise = make_generator(seed, "binarise")
+    binarise = generator_of_each(seed, "binarise")
     for index in plan:
         batch: Any = data.batch(split, index, binarise).to(like.device)
         posterior = model.encode(batch)

@@ -23,6 +23,7 @@ from vae_core.networks.recurrent_config import SoftSampling
 from vae_core.networks.text_config import SentenceDecoderConfig, SentenceEncoderConfig, TextDecoderConfig, TextEncoderConfig
 from vae_core.networks.word_vectors_config import TableVectors
 from vae_core.objectives.config import AnyObjective, Elbo
+from vae_core.optimizer_config import Adam, AnyOptimizer
 from vae_core.softmax.config import AdaptiveSoftmax, AnySoftmax, FullSoftmax
 from vae_core.training_config import Training
 
@@ -90,48 +91,6 @@ class ModelConfig(Config):
     """null: categorical for text, multinomial with a bag-of-words decoder, Bernoulli for images."""
     initialisation: AnyInitialisation = DefaultInitialisation()
     """The first weights."""
-
-
-class Adam(Config):
-    """Kingma & Ba 2015."""
-
-    kind: Literal["adam"] = "adam"
-    lr: Positive = 1e-3
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
-
-
-class LazyAdam(Config):
-    """Adam, lazy by rows: a word's vectors and their moments move only at steps that read them, for large vocabularies.
-
-    It is for the tables of words and labels, and for weight and bias of a softmax that reads few classes a step (sampled, nce,
-    negative_sampling, one_vs_each); all other weights have Adam. It is not Adam with zeros left out: an unread row neither
-    coasts on its momentum nor lets its moments decay, so that a rare word moves further at each of its steps. The bias
-    correction counts all steps (``torch.optim.SparseAdam``).
-    """
-
-    kind: Literal["lazy_adam"] = "lazy_adam"
-    lr: Positive = 1e-3
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
-
-
-class AdamW(Config):
-    """Loshchilov & Hutter 2019."""
-
-    kind: Literal["adamw"] = "adamw"
-    lr: Positive = 1e-3
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-
-
-class Sgd(Config):
-    """Stochastic gradient descent, with momentum where it is above 0."""
-
-    kind: Literal["sgd"] = "sgd"
-    lr: Positive = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-
-AnyOptimizer = Annotated[Adam | LazyAdam | AdamW | Sgd, Field(discriminator="kind")]
 
 
 class Evaluation(Config):
@@ -210,7 +169,7 @@ def _lazy_misfits(config: TrialConfig) -> list[str]:
     if config.data.modality != "text":
         return [f"optimizer.kind: {kind} is for word vectors, but data.kind: {config.data.kind} is {config.data.modality}"]
     faults = []
-    by_vectors = isinstance(config.model.encoder, SentenceEncoderConfig) or isinstance(decoder, SentenceDecoderConfig)
+    by_vectors = _has_word_table(config.model.encoder, decoder)
     if not by_vectors and not softmax.few_rows:
         faults.append(f"optimizer.kind: {kind} has nothing to be lazy with: no part of the model reads single words' vectors")
     if isinstance(decoder, SentenceDecoderConfig) and decoder.tie_embeddings and not softmax.few_rows:
@@ -221,6 +180,12 @@ def _lazy_misfits(config: TrialConfig) -> list[str]:
     if isinstance(getattr(decoder, "scheduled_sampling", None), SoftSampling):
         faults.append(f"optimizer.kind: {kind} cannot go with model.decoder.scheduled_sampling.kind: soft, which reads all words")
     return faults
+
+
+def _has_word_table(encoder: object, decoder: object) -> bool:
+    """Whether the encoder looks single words' vectors up in a table, or the decoder in one of its own."""
+    shared = isinstance(encoder, SentenceEncoderConfig) and isinstance(encoder.word_vectors, TableVectors)
+    return shared or (isinstance(decoder, SentenceDecoderConfig) and decoder.embedding is not None)
 
 
 def _label_misfits(config: TrialConfig) -> list[str]:

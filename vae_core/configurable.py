@@ -25,6 +25,10 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
+    def __hash__(self) -> int:
+        """By content, as a mapping among the fields has no hash of its own."""
+        return hash(self.fingerprint())
+
     def to_dict(self) -> dict[str, Any]:
         """A plain nested dict of str, int, float, bool, None, list and dict; ``from_dict`` is its inverse."""
         return self.model_dump(mode="json")

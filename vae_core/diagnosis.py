@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vae_core.codes import Codes, encode_split
@@ -25,7 +26,7 @@ from vae_core.evaluate import MUTUAL_INFORMATION_EXAMPLES
 from vae_core.generate import decode_ids, prior_codes
 from vae_core.model import VAE, Data
 from vae_core.networks.sentence import SentenceDecoder
-from vae_core.seeding import derive_seed
+from vae_core.seeding import derive_seed, make_generator
 
 SPLIT = "test"
 SAMPLES = 200
@@ -51,7 +52,8 @@ def write_diagnosis(
     directory.mkdir(parents=True, exist_ok=True)
     codes = encode_split(model, data, SPLIT, _BATCH, derive_seed(config.seed, SPLIT))
     summary, metrics = _code_summary(model, codes, scores)
-    prior = prior_codes(model, _PRIOR_DRAWS, config.seed).cpu().double()
+    told = _labels_by_share(model, data, _PRIOR_DRAWS, config.seed)
+    prior = prior_codes(model, _PRIOR_DRAWS, config.seed, told).cpu().double()
     parts = codes.kl.mean(0).tolist()
     order = sorted(range(len(parts)), key=lambda part: -parts[part])
     _write_table(directory / "kl.csv", ("part", "kl"), ((part, parts[part]) for part in order))
@@ -109,8 +111,9 @@ def _dimensions(codes: Codes, prior: Tensor) -> tuple[tuple[str, ...], Iterable[
 def _samples(model: VAE[Any], config: TrialConfig, data: TextData) -> tuple[Plain, dict[str, float], Iterable[tuple[Any, ...]]]:
     """Diversity and copying of samples: for the summary, as metrics, and a row a sample."""
     assert isinstance(config.data, TextConfig)
-    codes, length = prior_codes(model, SAMPLES, config.seed), config.data.max_length
-    sentences = decode_ids(model, codes, length, Ancestral(), seed=config.seed)
+    told, length = _labels_by_share(model, data, SAMPLES, config.seed), config.data.max_length
+    codes = prior_codes(model, SAMPLES, config.seed, told)
+    sentences = decode_ids(model, codes, length, Ancestral(), seed=config.seed, labels=told)
     train, decode = data.splits["train"], data.vocabulary.decode
     verbatim, places = copied(sentences, train), searched(sentences, train)
     found = nearest(sentences, train, places)
@@ -136,6 +139,16 @@ def _samples(model: VAE[Any], config: TrialConfig, data: TextData) -> tuple[Plai
         for sentence, same, near in zip(sentences, verbatim, found, strict=True)
     )
     return summary, metrics, rows
+
+
+def _labels_by_share(model: VAE[Any], data: Data, count: int, seed: int) -> Tensor | None:
+    """Labels of training examples drawn at random, (count,), so that each is as frequent as in train; None where none is told."""
+    labels = data.splits["train"].labels
+    if not model.label_count:
+        return None
+    assert labels is not None, "a model of labels, and data without"
+    drawn = torch.randint(len(labels), (count,), generator=make_generator(seed, "labels"))
+    return torch.from_numpy(labels[drawn.numpy()]).to(next(model.parameters()).device)
 
 
 def _diversity(sentences: Sequence[Sequence[int]]) -> dict[str, float]:

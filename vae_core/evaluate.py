@@ -1,7 +1,8 @@
 """Exact scores of a split: ELBO, perplexity, active units, mutual information, importance-weighted likelihood.
 
-Always the exact likelihood, at beta 1, without dropout. Sums run in float64 on the CPU, and noise belongs to the example, not to
-the batch: the batch size changes no score beyond rounding (but for the softmax gap, whose negatives a batch shares).
+Always the exact likelihood, at beta 1, without dropout. Sums run in float64 on the CPU, and noise, that of dynamic pixels
+too, belongs to the example, not to the batch: the batch size changes no score beyond rounding (but for the softmax gap, whose
+negatives a batch shares).
 
 Shapes: n examples of the split, N examples of an estimate, K samples an example, Z latent dimensions.
 """
@@ -23,7 +24,7 @@ from vae_core.data.text import TextData
 from vae_core.estimators import active_units, importance_weighted_nll, mutual_information, perplexity
 from vae_core.model import VAE, Data
 from vae_core.networks.text import TextDecoder
-from vae_core.seeding import make_generator
+from vae_core.seeding import generator_of_each, make_generator
 
 MUTUAL_INFORMATION_EXAMPLES = 2048
 """At most so many examples, evenly spread over the split, enter the mutual information: its cost is quadratic in them."""
@@ -116,7 +117,7 @@ def _importance_weighted_part(
     model: VAE[Any], data: Data, split: str, index: Index, samples: int, seed: int, max_bytes: int
 ) -> Tensor:
     like = next(model.parameters())
-    batch: Any = data.batch(split, index, make_generator(seed, "binarise", int(index[0]))).to(like.device)
+    batch: Any = data.batch(split, index, generator_of_each(seed, "binarise")).to(like.device)
     posterior = model.encode(batch)
     chunk = max(1, max_bytes // (batch.size * model.decoder.bytes_per_sample(batch)))
     noise = (part.to(like) for part in _noise(index, samples, model.noise_size, seed, chunk))

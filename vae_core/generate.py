@@ -20,7 +20,7 @@ from vae_core.latent.interface import Posterior
 from vae_core.model import VAE, Data
 from vae_core.networks.image import ImageDecoder
 from vae_core.networks.text import TextDecoder
-from vae_core.seeding import make_generator
+from vae_core.seeding import generator_of_each, make_generator
 from vae_core.softmax.svd import SvdHead
 
 Images = npt.NDArray[np.float32]
@@ -51,7 +51,7 @@ def _in_turn(model: VAE[Any], count: int) -> Tensor | None:
 def posteriors(model: VAE[Any], data: Data, split: str, index: npt.NDArray[np.int64]) -> Posterior:
     """The posterior of each example."""
     device = next(model.parameters()).device
-    batch: Any = data.batch(split, index, make_generator(0, "binarise")).to(device)
+    batch: Any = data.batch(split, index, generator_of_each(0, "binarise")).to(device)
     return model.encode(batch)
 
 

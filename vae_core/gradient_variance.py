@@ -49,8 +49,10 @@ def gradient_draws(
         fixed = posterior.map(lambda parameter: parameter.clone().requires_grad_())
         streams = replace(Streams.create(seed, device), noise=make_generator(seed, "draw", draw, device=device))
         loss = objective.terms(_Encoded(model, fixed), batch, moment, streams).loss * batch.size  # the sum over examples
-        slopes = torch.autograd.grad(loss, list(fixed.tensors().values()), materialize_grads=True)
-        rows.append(torch.cat([slope.reshape(batch.size, -1) for slope in slopes], 1))
+        parameters = fixed.tensors()
+        slopes = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
+        tangent = posterior.tangent(dict(zip(parameters, slopes, strict=True)))
+        rows.append(torch.cat([slope.reshape(batch.size, -1) for slope in tangent.values()], 1))
     return torch.stack(rows)
 
 
@@ -64,7 +66,8 @@ def gradient_variance(model: VAE[Any], objective: Objective, moment: Moment, dat
     if draws is None:
         return {}
     seed, device = derive_seed(config.seed, "gradient_variance"), next(model.parameters()).device
-    index = data.plan("train", config.training.batch_size, make_generator(seed, "shuffle"))[0]
+    size, mixed = config.training.batch_size, config.objective.compares_codes
+    index = data.plan("train", size, make_generator(seed, "shuffle"), mixed=mixed)[0]
     batch: Any = data.batch("train", index, make_generator(seed, "binarise")).to(device)
     found = gradient_draws(model, objective, batch, moment, draws, seed, device)
     return {"train/gradient_variance": found.double().var(0).sum(-1).mean().item()}

@@ -23,8 +23,9 @@ _MANY_STEPS = 10**6
 class LearningRateSchedule(Config):
     """The share of ``optimizer.lr`` at each step: a frozen value, a pure function of the global step and the planned steps.
 
-    Up to step E, the end of the warm-up, it is the warm-up's weight; from there on f + (1 - f) d(x), with f the floor, d the
-    decay and x = (t - E) / (T - E). The step T - 1 is the last, so that the floor itself is never reached.
+    Up to step E, the end of the warm-up, it is the warm-up's weight at t + 1, for a step at 0 would move nothing (a cyclical
+    one comes back to 0 for a step of each further cycle). From there on it is f + (1 - f) d(x), with f the floor, d the decay and
+    x = (t - E) / (T - E). The step T - 1 is the last, so that the floor itself is never reached.
     """
 
     warmup: AnySchedule = Constant()
@@ -47,6 +48,6 @@ class LearningRateSchedule(Config):
         """The share of the learning rate at ``step`` of ``total`` planned steps, in [0, 1]."""
         start = self.warmup.end(total)
         if step < start:
-            return self.warmup(step, total)
+            return self.warmup(step + 1, total)
         x = 1.0 if step >= total else (step - start) / (total - start)
         return self.floor + (1.0 - self.floor) * _DECAYS[self.decay](x)

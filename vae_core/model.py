@@ -6,8 +6,9 @@ Shapes: B examples, K samples an example, Z latent dimensions.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Self
+from typing import Any, Generic, Literal, NamedTuple, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -16,7 +17,7 @@ from vae_core.config import Bernoulli, Categorical, ModelConfig, Multinomial, Tr
 from vae_core.data.images import ImageData
 from vae_core.data.text import TextData
 from vae_core.data.vocabulary import WordList
-from vae_core.latent.interface import Posterior, PosteriorLayer, Prior, PriorDensity, PriorSizes
+from vae_core.latent.interface import Posterior, PosteriorLayer, Prior, PriorDensity, PriorSizes, PseudoInputs
 from vae_core.latent.pseudo_inputs import PseudoImages, PseudoSummaries
 from vae_core.likelihoods import build_likelihood
 from vae_core.moment import Moment
@@ -141,42 +142,58 @@ def build_model(config: TrialConfig, data: Data | ModelSizes, generator: Generat
     """A model on the CPU, its first weights drawn from ``generator``."""
     sizes = data if isinstance(data, ModelSizes) else ModelSizes.of(data)
     if sizes.vocabulary is not None:
-        model = _build_text(config.model, sizes, sizes.vocabulary, generator)
+        parts = _text_parts(config.model, sizes.vocabulary, generator)
     else:
         assert sizes.shape is not None, "ModelSizes needs a vocabulary or a shape"
-        model = _build_image(config.model, sizes, sizes.shape, generator)
+        parts = _image_parts(config.model, sizes.shape, generator)
+    model = _assemble(config.model, sizes, parts, generator)
     for part in (model.encoder, model.posterior, model.decoder):  # a prior keeps its own, which belong to its density
         initialise(part, config.model.initialisation, generator)
     model.precision = PRECISIONS[config.training.precision]
     return model
 
 
-def _build_text(config: ModelConfig, sizes: ModelSizes, vocabulary: WordList, generator: Generator) -> VAE[Any]:
+class _Parts(NamedTuple):
+    """What text and images differ in, so that the rest is built alike."""
+
+    encoder: Encoder[Any]
+    inputs: Callable[[PosteriorLayer], PseudoInputs]
+    decoder: Callable[[int], Decoder[Any]]
+    """Given the width of what it reads."""
+
+
+def _text_parts(config: ModelConfig, vocabulary: WordList, generator: Generator) -> _Parts:
+    decoder = config.decoder
     assert isinstance(config.encoder, TextEncoderConfig)  # TrialConfig refuses the rest
-    assert isinstance(config.decoder, TextDecoderConfig)
+    assert isinstance(decoder, TextDecoderConfig)
     table = config.encoder.make_vectors(vocabulary, generator)
-    decoder_table = config.decoder.make_vectors(vocabulary, table, generator)
+    decoder_table = decoder.make_vectors(vocabulary, table, generator)
     encoder = config.encoder.build(vocabulary, table, generator)
-    condition, told = _condition(config, sizes, generator)
-    posterior = config.latent.build(encoder.features + told, generator)
-    inputs = PseudoSummaries(encoder.features, posterior)
-    prior = config.prior.build(PriorSizes(posterior, inputs, generator, len(sizes.labels or ())))
-    decoder = config.decoder.build(posterior.size + told, vocabulary, decoder_table, config.softmax, generator)
-    return VAE(encoder, posterior, prior, decoder, condition)
+    return _Parts(
+        encoder,
+        lambda posterior: PseudoSummaries(encoder.features, posterior),
+        lambda width: decoder.build(width, vocabulary, decoder_table, config.softmax, generator),
+    )
 
 
-def _build_image(config: ModelConfig, sizes: ModelSizes, shape: tuple[int, ...], generator: Generator) -> VAE[Any]:
+def _image_parts(config: ModelConfig, shape: tuple[int, ...], generator: Generator) -> _Parts:
+    decoder, likelihood = config.decoder, config.likelihood or Bernoulli()
     assert isinstance(config.encoder, ImageEncoderConfig)  # TrialConfig refuses the rest
-    assert isinstance(config.decoder, ImageDecoderConfig)
-    likelihood = config.likelihood or Bernoulli()
+    assert isinstance(decoder, ImageDecoderConfig)
     assert not isinstance(likelihood, Categorical | Multinomial)
     encoder = config.encoder.build(shape, generator)
+    return _Parts(
+        encoder,
+        lambda posterior: PseudoImages(math.prod(shape), encoder, posterior),
+        lambda width: decoder.build(width, shape, build_likelihood(likelihood), generator),
+    )
+
+
+def _assemble(config: ModelConfig, sizes: ModelSizes, parts: _Parts, generator: Generator) -> VAE[Any]:
     condition, told = _condition(config, sizes, generator)
-    posterior = config.latent.build(encoder.features + told, generator)
-    inputs = PseudoImages(math.prod(shape), encoder, posterior)
-    prior = config.prior.build(PriorSizes(posterior, inputs, generator, len(sizes.labels or ())))
-    decoder = config.decoder.build(posterior.size + told, shape, build_likelihood(likelihood), generator)
-    return VAE(encoder, posterior, prior, decoder, condition)
+    posterior = config.latent.build(parts.encoder.features + told, generator)
+    prior = config.prior.build(PriorSizes(posterior, parts.inputs(posterior), generator, len(sizes.labels or ())))
+    return VAE(parts.encoder, posterior, prior, parts.decoder(posterior.size + told), condition)
 
 
 def _condition(config: ModelConfig, sizes: ModelSizes, generator: Generator) -> tuple[nn.Embedding | None, int]:

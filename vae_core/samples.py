@@ -31,6 +31,7 @@ from vae_core.generate import (
     write_lines,
     write_png,
 )
+from vae_core.latent.standard import Reference
 from vae_core.model import VAE, Data
 from vae_core.seeding import make_generator
 
@@ -46,8 +47,9 @@ def write_samples(model: VAE[Any], config: TrialConfig, data: Data, directory: P
     """Writes samples, and reconstructions, interpolations and traversals of the test split, as .txt or .png.
 
     ``evaluation.samples`` of each; traversals of at most eight parts of the code, the others as in the family's central code,
-    where there is one, and then as in an example's. An example's code is its posterior's mode. A model that tells labels apart
-    gives samples of each label, from the same noise; interpolations keep the first end's label, traversals the example's.
+    where there is one and the prior is about it, and then as in an example's. An example's code is its posterior's mode. A model
+    that tells labels apart gives samples of each label, from the same noise; interpolations keep the first end's label,
+    traversals the example's.
     """
     count = config.evaluation.samples
     if count == 0:
@@ -60,7 +62,8 @@ def write_samples(model: VAE[Any], config: TrialConfig, data: Data, directory: P
     labels = None if labels is None else labels.to(modes.device)
     space = model.posterior.space
     parts = widest_parts(model, data, "test", config.training.batch_size, _TRAVERSED)
-    bases = {} if space.centre is None else {"at 0": space.centre.to(modes)}
+    centre = space.centre if isinstance(model.prior, Reference) else None  # a learned prior may well leave it empty
+    bases = {} if centre is None else {"at 0": centre.to(modes)}
     bases["as in the first reconstruction"] = modes[0]
     examples = _Examples(
         modes,

@@ -6,7 +6,9 @@ Nothing here or anywhere in the core touches torch's global generator.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Self
 
 import torch
@@ -22,6 +24,15 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
 def make_generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> Generator:
     """A fresh generator for one purpose of one trial."""
     return Generator(device=device).manual_seed(derive_seed(seed, *purpose))
+
+
+Draws = Generator | Callable[[int], Generator]
+"""What a batch is drawn from: one generator, example after example, or each example's own by its place in the split."""
+
+
+def generator_of_each(seed: int, purpose: str) -> Callable[[int], Generator]:
+    """A fresh generator for each example by its place, so that what it draws does not depend on its batch."""
+    return partial(make_generator, seed, purpose)
 
 
 @dataclass(frozen=True)

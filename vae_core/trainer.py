@@ -62,6 +62,14 @@ class Outcome:
     """"epochs" (all trained), "patience", or what failed."""
 
 
+def clock_s(device: torch.device) -> float:
+    """Time that work on the device takes up, for differences: of the core on a CPU; elsewhere wall time, after waiting for it."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 class Trainer:
     """Trains and scores one trial.
 
@@ -109,8 +117,8 @@ class Trainer:
             if (reason := self._reason_to_end()) is not None:
                 yield from self._finish(reason)
                 return
-            if (best := self._best()) is not None:
-                self._kept.roll_back_if_due(len(self.history), best.epoch)
+            if (best := self._best()) is not None and self._kept.roll_back_if_due(len(self.history), best.epoch):
+                self._procedure.after_rollback(_validation(best))
             record = self._epoch(len(self.history) + 1)
             if record is not None:
                 self.history.append(record)
@@ -123,25 +131,21 @@ class Trainer:
         epoch's are.
 
         Returns:
-            Counted steps, one at least, and the seconds that they took together.
+            Counted steps, one at least, and the seconds that they took together: of the core on a CPU, which other work on the
+            machine does not lengthen.
         """
         self._procedure.before_epoch(0, self._updates)
-        plan = self._data.plan("train", self.config.training.batch_size, self._streams.shuffle)
+        plan = self._plan()
         lengths = getattr(self._data.splits["train"], "lengths", None)
         largest = plan[0] if lengths is None else max(plan, key=lambda index: len(index) * int(lengths[index].max()))
         self._advance([largest])
-        together, taken, started_s = self.config.training.accumulate, 0, self._clock_s()
-        while not taken or (self._clock_s() - started_s < seconds and taken < self.steps_per_epoch):
+        together, taken = self.config.training.accumulate, 0
+        until_s, started_s = time.perf_counter() + seconds, clock_s(self.device)
+        while not taken or (time.perf_counter() < until_s and taken < self.steps_per_epoch):
             self._advance(plan[taken * together : (taken + 1) * together])
             taken += 1
         self._kept.take()
-        return taken, self._clock_s() - started_s
-
-    def _clock_s(self) -> float:
-        """Waits for the device."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        return taken, clock_s(self.device) - started_s
 
     def best_metrics(self) -> dict[str, float]:
         """best/epoch and best/val/* of the selected epoch; empty before there is a candidate."""
@@ -207,7 +211,7 @@ class Trainer:
     def _train(self) -> dict[str, float] | None:
         """One pass over the training split."""
         started_s = time.perf_counter()
-        plan = self._data.plan("train", self.config.training.batch_size, self._streams.shuffle)
+        plan = self._plan()
         together = self.config.training.accumulate
         steps = [plan[start : start + together] for start in range(0, len(plan), together)]
         assert len(steps) == self.steps_per_epoch, "schedules count on it"
@@ -241,6 +245,11 @@ class Trainer:
         if tokens:
             metrics["train/tokens_per_s"] = tokens / seconds
         return metrics
+
+    def _plan(self) -> Sequence[Any]:
+        """The batches of an epoch of train."""
+        batch_size, mixed = self.config.training.batch_size, self.config.objective.compares_codes
+        return self._data.plan("train", batch_size, self._streams.shuffle, mixed=mixed)
 
     def _advance(self, indices: Sequence[Any]) -> tuple[list[Any], Terms]:
         """One optimiser step on these batches of train; the batches, and what the objective said of them."""
@@ -278,3 +287,8 @@ class Trainer:
 
     def _fail(self, value: float, what: str) -> None:
         self.outcome = Outcome("FAILED", f"{'NaN' if math.isnan(value) else 'infinite'} {what}")
+
+
+def _validation(record: Record) -> dict[str, float]:
+    """Its scores by the names of ``evaluate``."""
+    return {name.removeprefix("val/"): value for name, value in record.metrics.items() if name.startswith("val/")}

@@ -13,7 +13,6 @@ from vae_core.config import TrialConfig
 from vae_core.model import VAE
 from vae_core.moment import Moment, State
 from vae_core.objectives.interface import Objective, Terms
-from vae_core.optimizers import build_optimizer
 from vae_core.row_sparse import clip_gradients
 from vae_core.seeding import Streams, make_generator
 from vae_core.training_config import Rollback
@@ -36,7 +35,7 @@ class Updates:
         """Optimiser steps so far."""
         self.total_steps = total_steps
         self.objective = objective
-        self.optimizer = build_optimizer(config.optimizer, model)
+        self.optimizer = config.optimizer.build(model)
         self._config = config.training
         self._peak_lr = config.optimizer.lr
         self._cut = 1.0

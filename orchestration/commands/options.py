@@ -19,6 +19,10 @@ RunArgument = Annotated[
     ),
 ]
 SweepArgument = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="A running Ray cluster to train on, auto or its head; it must share the home."),
+]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The sweep.")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands.options import HomeOption, NameArgument, SweepArgument, UsageFault
+from orchestration.commands.options import AddressOption, HomeOption, NameArgument, SweepArgument, UsageFault
 from orchestration.terminal import conclude, interruptible, locate, report_of
 
 
@@ -28,6 +28,7 @@ def run(
     name: Annotated[str | None, typer.Option(help="Instead of the file's name.")] = None,
     home: HomeOption = None,
     debug: Annotated[bool, typer.Option("--debug", help="One trial after the other in this process, without Ray.")] = False,
+    address: AddressOption = None,
 ) -> None:
     """Run a sweep in the foreground; Ctrl-C ends it in good order, `resume` goes on."""
     from rich.console import Console
@@ -39,14 +40,18 @@ def run(
     spec = load_sweep(sweep, set_ or [], name=name, data_files=True)
     typer.echo(f"{spec.name}: {spec.question}\n{summarise(spec)}")
     with interruptible(spec.name):
-        result = run_sweep(spec, home=home, debug=debug, console=Console())
+        result = run_sweep(spec, home=home, debug=debug, console=Console(), address=address)
     conclude(result)
 
 
 def resume(
     name: NameArgument,
+    run_cap: Annotated[
+        int | None, typer.Option("--run-cap", min=1, metavar="N", help="Trials at most from now on, in place of the file's.")
+    ] = None,
     home: HomeOption = None,
     debug: Annotated[bool, typer.Option("--debug", help="In this process, without Ray.")] = False,
+    address: AddressOption = None,
 ) -> None:
     """Go on with a sweep that was interrupted or killed."""
     from rich.console import Console
@@ -54,7 +59,7 @@ def resume(
     from orchestration.launch import resume_sweep
 
     with interruptible(name):
-        result = resume_sweep(name, home=home, debug=debug, console=Console())
+        result = resume_sweep(name, home=home, run_cap=run_cap, debug=debug, console=Console(), address=address)
     conclude(result)
 
 
@@ -85,9 +90,12 @@ def status(
 ) -> None:
     """Show how a sweep stands: its state, trials by state, the best so far."""
     from dashboards.status import status_lines
-    from orchestration.launch import holder
+    from orchestration.driver_lock import holder
+    from orchestration.jobs import job_of, job_state
 
     where = locate(name, home)
+    if (job := job_of(name, where)) is not None:
+        typer.echo(f"submitted as {job.id} to {job.address}: {job_state(job)}")
     for line in status_lines(name, home=where.root, tracking_uri=where.tracking_uri):
         typer.echo(line)
     driver = holder(name, where)

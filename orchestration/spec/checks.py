@@ -6,20 +6,26 @@ from typing import Any
 
 from orchestration.spec import data_files
 from orchestration.spec.config_tree import dotted_names
-from orchestration.spec.faults import Fault, Path, listed, nearest_name
+from orchestration.spec.early_terminate import AnyStopping, Hyperband, NoStopping
+from orchestration.spec.faults import Fault, Path
+from orchestration.spec.metric_checks import metric_faults, with_metric
 from orchestration.spec.parameters import AnyParameter, Range
+from orchestration.spec.search_checks import search_faults
 from orchestration.spec.search_space import SearchSpace
-from orchestration.spec.sections import Asha, MetricSpec, SweepSpec
+from orchestration.spec.sections import SweepSpec
 from orchestration.spec.trial_checks import Trials, located, overlaps, path_in_file, trials_of
 from orchestration.spec.validation import MISFIT, Problem, validate
 from orchestration.spec.yaml_source import Source
 from vae_core.config import TrialConfig
 from vae_core.configurable import Config
-from vae_core.metrics import VALIDATION
 
 
 class _OneParameter(Config):
     parameter: AnyParameter
+
+
+class _OneRule(Config):
+    rule: AnyStopping
 
 
 def check(source: Source) -> tuple[SweepSpec | None, list[Fault]]:
@@ -30,14 +36,19 @@ def check(source: Source) -> tuple[SweepSpec | None, list[Fault]]:
         faults.append(source.fault(path, message, key=True))
         dropped.add(name)
     sound = {name: parameter for name, parameter in parameters.items() if name not in dropped}
-    spec, problems = validate(SweepSpec, _with_run_cap(source.tree, sound))
-    faults = [_fault(source, problem) for problem in problems] + faults
+    tree = _with_run_cap(with_metric(source.tree), sound)
+    spec, problems = validate(SweepSpec, tree)
+    faults = [
+        _fault(source, problem) for problem in problems if problem.path[:1] != ("metric",) or "metric" in source.tree
+    ] + faults
     if source.tree.get("method") == "grid":
         faults += _continuous(source, sound)
     if isinstance(source.tree.get("trial"), dict):
         trials = trials_of(source, sound, dropped)
         faults += trials.faults
-        faults += _metric_faults(source, trials) + _stopping_faults(source, trials)
+        faults += metric_faults(source, trials) + _stopping_faults(source, trials)
+        if (searched := spec or _without_faulty(tree, problems, sound)) is not None:
+            faults += search_faults(source, searched, trials)
     return (None if faults else spec), sorted(faults, key=_reading_order)
 
 
@@ -49,11 +60,17 @@ def check_data(source: Source, spec: SweepSpec) -> list[Fault]:
     """Every data file that is missing, empty, unreadable or binary; each once."""
     faults: dict[Path, Fault] = {}
     for config, origins in trials_of(source, spec.parameters, set()).made:
-        for name in config.data.files:
-            path = path_in_file(source.tree["trial"], origins, Problem(("data", name), ""))
-            if path not in faults and (message := data_files.fault_of(config.data, name)):
+        for place, file in data_files.named_files(config.data):
+            path = path_in_file(source.tree["trial"], origins, Problem(place, ""))
+            if path not in faults and (message := data_files.fault_of(config.data, file)):
                 faults[path] = source.fault(path, message)
     return list(faults.values())
+
+
+def data_files_of(spec: SweepSpec) -> list[str]:
+    """Every data file that a trial of the sweep may read."""
+    trials = trials_of(Source(spec.to_dict(), file="<sweep>"), spec.parameters, set())
+    return sorted({file for config, _ in trials.made for _, file in data_files.named_files(config.data)})
 
 
 def _sound_parameters(source: Source) -> tuple[dict[str, AnyParameter], set[str]]:
@@ -75,6 +92,15 @@ def _with_run_cap(tree: dict[str, Any], parameters: dict[str, AnyParameter]) -> 
     if tree.get("method") != "grid" or "run_cap" in tree:
         return tree
     return {**tree, "run_cap": SearchSpace(parameters).size() or 1}
+
+
+def _without_faulty(tree: dict[str, Any], problems: list[Problem], sound: dict[str, AnyParameter]) -> SweepSpec | None:
+    """The sweep without its sections of faulty form, so that the others can be looked at all the same."""
+    needed = {"version": 1, "name": "unnamed", "trial": {}, "run_cap": 1}
+    faulty = {problem.path[0] for problem in problems if problem.path}
+    kept = {key: value for key, value in tree.items() if key not in faulty}
+    kept["parameters"] = {name: parameter.to_dict() for name, parameter in sound.items()}
+    return validate(SweepSpec, {**needed, **kept})[0] if "method" in kept else None
 
 
 def _fault(source: Source, problem: Problem) -> Fault:
@@ -102,42 +128,19 @@ def _continuous(source: Source, parameters: dict[str, AnyParameter]) -> list[Fau
     ]
 
 
-def _metric_faults(source: Source, trials: Trials) -> list[Fault]:
-    plain = source.tree.get("metric", {})
-    name = plain.get("name", MetricSpec().name) if isinstance(plain, dict) else None
-    if not isinstance(name, str):
-        return []
-    modalities = {config.data.modality for config, _ in trials.made}
-    known = {metric.name: metric for metric in VALIDATION}
-    reported = [
-        metric.name
-        for metric in VALIDATION
-        if metric.goal is not None and (metric.modality is None or not modalities or metric.modality in modalities)
-    ]
-    reason = {
-        "test": "the test split may not be searched on: its score would no longer be one of unseen data",
-        "train": "training figures are annealed and approximated: only validation is comparable between trials",
-        "best": "known only when a trial has ended",
-    }.get(name.partition("/")[0], "no trial reports it")
-    if name not in reported:
-        same = f"val/{name.rpartition('/')[2]}"
-        nearest = same if same in reported else nearest_name(name, reported)
-        if name in known:
-            other = "text" if modalities == {"image"} else "images"
-            reason = f"reported for {other} only" if known[name].goal is not None else "neither higher nor lower is better"
-        return [source.fault(("metric", "name"), f"{reason}; one of: {listed(reported)}", nearest=nearest)]
-    better = known[name].goal
-    goal = plain.get("goal", MetricSpec().goal)
-    if goal != better and goal in ("minimize", "maximize"):
-        way = "lower" if better == "minimize" else "higher"
-        return [source.fault(("metric", "goal"), f"must be {better}: {name} is the better the {way} it is")]
-    return []
-
-
 def _stopping_faults(source: Source, trials: Trials) -> list[Fault]:
+    """A rule that would begin after the last epoch."""
     plain = source.tree.get("early_terminate")
-    rule, _ = validate(Asha, plain) if isinstance(plain, dict) else (None, [])
+    parsed, _ = validate(_OneRule, {"rule": plain}) if isinstance(plain, dict) else (None, [])
     epochs = max((config.training.epochs for config, _ in trials.made), default=None)
-    if rule is None or epochs is None or rule.min_epochs <= epochs:
+    if parsed is None or isinstance(parsed.rule, NoStopping) or epochs is None:
         return []
-    return [source.fault(("early_terminate", "min_epochs"), f"must be at most the {epochs} epochs that a trial has")]
+    rule, path = parsed.rule, ("early_terminate",)
+    if rule.first_epoch > epochs:
+        bound = "at most" if getattr(rule, rule.waits) == rule.first_epoch else "below"
+        return [source.fault((*path, rule.waits), f"must be {bound} the {epochs} epochs that a trial has")]
+    if isinstance(rule, Hyperband) and rule.last_start > epochs:
+        most = max(k for k in range(1, rule.brackets) if rule.min_epochs * rule.eta ** (k - 1) <= epochs)
+        first = f"the first rung of the last one is epoch {rule.last_start}, and a trial has {epochs}"
+        return [source.fault((*path, "brackets"), f"must be at most {most}: {first}")]
+    return []

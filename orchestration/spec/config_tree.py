@@ -58,7 +58,7 @@ def field_members(member: ConfigClass, name: str) -> tuple[ConfigClass, ...]:
 
 def field_names(classes: Sequence[ConfigClass]) -> list[str]:
     """The fields of any of them, each once."""
-    return list(dict.fromkeys(name for member in classes for name in member.model_fields))
+    return list(dict.fromkeys(field.alias or name for member in classes for name, field in member.model_fields.items()))
 
 
 def dotted_names(root: ConfigClass, prefix: str = "") -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -12,7 +12,8 @@ from orchestration.spec.config_tree import field_members, kind_of
 from orchestration.spec.faults import Path
 from orchestration.spec.yaml_source import Source
 from vae_core.config import TrialConfig
-from vae_core.data.config import DataConfig, Parquet
+from vae_core.data.base_config import DataConfig
+from vae_core.data.text_config import Parquet
 
 _HEAD_BYTES = 65536
 
@@ -20,21 +21,38 @@ _HEAD_BYTES = 65536
 def resolve(source: Source, directory: FilePath) -> None:
     """Makes the data files' paths in the tree absolute.
 
-    A relative path is taken from the current directory; where nothing lies there, from the sweep file's.
+    A relative path is taken from the current directory; where nothing lies there, from the sweep file's. What may be the name of
+    something else becomes one only where there is a directory.
     """
-    for path in _file_values(source.tree):
+    for path in _values(source.tree, lambda member: member.files):
         *above, last = path
         node = source.at(tuple(above))
         if isinstance(node[last], str):
             node[last] = _absolute(node[last], directory)
+        elif isinstance(node[last], dict):  # a file a label
+            for label, file in node[last].items():
+                if isinstance(file, str):
+                    node[last][label] = _absolute(file, directory)
+    for path in _values(source.tree, lambda member: member.places):
+        *above, last = path
+        node = source.at(tuple(above))
+        if isinstance(node[last], str) and os.path.isdir(there := _absolute(node[last], directory)):  # noqa: PTH112 - as below
+            node[last] = there
+
+
+def named_files(config: DataConfig) -> Iterator[tuple[Path, str]]:
+    """The data files of a trial, each with its place in the trial's tree."""
+    for name in config.files:
+        value = getattr(config, name)
+        if isinstance(value, dict):
+            yield from ((("data", name, label), file) for label, file in value.items())
+        elif value is not None:
+            yield ("data", name), value
 
 
 def fault_of(config: DataConfig, name: str) -> str | None:
-    """What is wrong with the file that a field names; reads its first 64 KiB only. None where nothing is, or none is named."""
-    value = getattr(config, name)
-    if value is None:
-        return None
-    file = FilePath(value)
+    """What is wrong with a file of these data; reads its first 64 KiB only. None where nothing is."""
+    file = FilePath(name)
     try:
         if file.is_dir():
             return "is a directory, not a data file"
@@ -74,20 +92,20 @@ def _exists(file: str) -> bool:
         return False
 
 
-def _file_values(tree: Any) -> Iterator[Path]:
-    """Where the tree names data files: in the trial, and in the parameters."""
+def _values(tree: Any, fields: Callable[[type[DataConfig]], tuple[str, ...]]) -> Iterator[Path]:
+    """Where the tree has a value for one of the data's fields: in the trial, and in the parameters."""
     trial = _mapping(_mapping(tree).get("trial"))
     parameters = _mapping(_mapping(tree).get("parameters"))
     data = _mapping(trial.get("data"))
     searched = _mapping(parameters.get("data.kind"))
     kinds = [data.get("kind"), searched.get("value"), *_list(searched.get("values"))]
-    fixed = [name for kind in kinds for name in _files_of(kind)]
+    fixed = [name for kind in kinds for name in _fields_of(kind, fields)]
     for name in fixed:
         if name in data:
             yield ("trial", "data", name)
         yield from _parameter_values(parameters, ("parameters",), f"data.{name}")
     for kind, option in _mapping(_mapping(parameters.get("data")).get("choices")).items():
-        for name in _files_of(kind):
+        for name in _fields_of(kind, fields):
             yield from _parameter_values(_mapping(option), ("parameters", "data", "choices", kind), name)
 
 
@@ -99,10 +117,10 @@ def _parameter_values(parameters: dict[str, Any], above: Path, name: str) -> Ite
         yield (*above, name, "values", index)
 
 
-def _files_of(kind: Any) -> tuple[str, ...]:
+def _fields_of(kind: Any, fields: Callable[[type[DataConfig]], tuple[str, ...]]) -> tuple[str, ...]:
     for member in field_members(TrialConfig, "data"):
         if kind_of(member) == kind and issubclass(member, DataConfig):
-            return member.files
+            return fields(member)
     return ()
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from orchestration.spec.config_tree import ConfigClass, kind_of, members
-from orchestration.spec.parameters import Fixed, Range, Values
+from orchestration.spec.parameters import Fixed, Range, Values, Variants
 from orchestration.spec.sections import SweepSpec
 from vae_core.config import TrialConfig
 
@@ -65,7 +65,8 @@ def _add_parameters(definitions: Schema, member: ConfigClass) -> None:
     if _name(member) in definitions:
         return
     properties: Schema = {}
-    definitions[_name(member)] = {"type": "object", "properties": properties, "additionalProperties": False}
+    variants = {"$ref": f"#/$defs/{Variants.__name__}"}  # under a name of their own
+    definitions[_name(member)] = {"type": "object", "properties": properties, "additionalProperties": variants}
     _add_fields(definitions, properties, member, "")
 
 
@@ -98,4 +99,6 @@ def _choice(options: dict[str, ConfigClass]) -> Schema:
 
 
 def _name(member: ConfigClass) -> str:
-    return f"parameters.{member.__name__}"
+    """A class from outside has its module before its name, which one of ours may have too."""
+    module = "" if member.__module__.startswith(("vae_core.", "orchestration.")) else f"{member.__module__}."
+    return f"parameters.{module}{member.__name__}"

@@ -1,7 +1,8 @@
 """The search space: parameters as questions to Optuna, and Optuna's answers as dotted names of the trial config.
 
 A choice ``p`` is asked for as ``p.kind``; a parameter ``c`` of its option ``o`` as ``p.o.c``, since another option may have
-a ``c`` of another range. The assignment that comes of it has ``p.kind`` and ``p.c``, as the trial config has.
+a ``c`` of another range. The assignment that comes of it has ``p.kind`` and ``p.c``, as the trial config has. Variants ``v``
+are asked for as ``v``, and the assignment has what the one taken sets.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.spec.config_tree import with_default_kinds
 from orchestration.spec.faults import dotted
-from orchestration.spec.parameters import AnyParameter, Choices, Leaf, Range, encoded
+from orchestration.spec.parameters import AnyParameter, Choices, Leaf, Range, Variants, encoded
 from orchestration.spec.validation import validate
 from vae_core.config import TrialConfig
+from vae_core.configurable import flatten
 
 if TYPE_CHECKING:
     import optuna
@@ -22,10 +24,10 @@ if TYPE_CHECKING:
     from orchestration.spec.sections import SweepSpec
 
 Assignment = dict[str, Any]
-"""Values by dotted name below the trial config; a choice under ``….kind``; a list is one value."""
+"""Values by dotted name below the trial config; a choice under ``….kind``; a list is one value, and so is a variant's mapping."""
 Parameters = Mapping[str, AnyParameter]
 Pick = Callable[[str, "Leaf | tuple[str, ...]"], Any]
-"""Answers one question: the name in Optuna, and a parameter or the options of a choice."""
+"""Answers one question: the name in Optuna, and a parameter or the options of a choice, or the names of variants."""
 
 
 class SearchSpace:
@@ -47,6 +49,14 @@ class SearchSpace:
         """Asks Optuna for every parameter that the choices made on the way leave open."""
         return assign(self._parameters, lambda key, question: _suggest(trial, key, question))
 
+    def assignment(self, point: Mapping[str, Any]) -> Assignment:
+        """The assignment of a whole point under Optuna's names and in Optuna's values.
+
+        Raises:
+            KeyError: the point lacks an answer.
+        """
+        return assign(self._parameters, lambda key, question: _decoded(question, point[key]))
+
     def size(self) -> int | None:
         """How many points the grid has; None where a parameter is continuous."""
         return _size(self._parameters)
@@ -64,8 +74,10 @@ class SearchSpace:
 
 def planned_trials(spec: SweepSpec) -> int:
     """Trials of the whole sweep: its cap, or its grid where that is smaller."""
+    from orchestration.spec.constraints import left_out
+
     size = SearchSpace(spec.parameters).size() if spec.method == "grid" else None
-    return spec.run_cap if size is None else min(size, spec.run_cap)
+    return spec.run_cap if size is None else min(size - left_out(spec), spec.run_cap)
 
 
 def make_trial_config(spec: SweepSpec, assignment: Mapping[str, Any]) -> TrialConfig:
@@ -107,6 +119,9 @@ def assign(parameters: Parameters, pick: Pick, prefix: str = "", key_prefix: str
             option = pick(f"{key}.kind", tuple(parameter.choices))
             assignment[f"{full}.kind"] = option
             assignment |= assign(parameter.choices[option], pick, f"{full}.", f"{key}.{option}.")
+        elif isinstance(parameter, Variants):
+            change = parameter.variants[pick(key, tuple(parameter.variants))]
+            assignment |= {f"{prefix}{place}": value for place, value in change.items()}
         else:
             assignment[full] = pick(key, parameter)
     return assignment
@@ -127,7 +142,7 @@ def combinations(
                 for outside in combinations(rest, points_of, key_prefix):
                     yield {f"{key}.kind": option, **inside, **outside}
     else:
-        for point in points_of(key, parameter):
+        for point in parameter.variants if isinstance(parameter, Variants) else points_of(key, parameter):
             for outside in combinations(rest, points_of, key_prefix):
                 yield {key: point, **outside}
 
@@ -148,6 +163,9 @@ def _names(parameters: Parameters, prefix: str) -> Iterator[str]:
             yield f"{prefix}{name}.kind"
             for inner in parameter.choices.values():
                 yield from _names(inner, f"{prefix}{name}.")
+        elif isinstance(parameter, Variants):
+            for change in parameter.variants.values():
+                yield from (f"{prefix}{place}" for place in flatten(change))
         else:
             yield f"{prefix}{name}"
 
@@ -160,6 +178,8 @@ def _size(parameters: Parameters) -> int | None:
             if None in sizes:
                 return None
             count: int | None = sum(size for size in sizes if size is not None)
+        elif isinstance(parameter, Variants):
+            count = len(parameter.variants)
         else:
             count = parameter.count if isinstance(parameter, Range) else len(parameter.values)
         if count is None:
@@ -173,8 +193,15 @@ def _suggest(trial: optuna.trial.BaseTrial, key: str, question: Leaf | tuple[str
         return trial.suggest_categorical(key, question)
     if isinstance(question, Range):
         return _suggest_number(trial, key, question)
+    return _decoded(question, trial.suggest_categorical(key, list(map(encoded, question.values))))
+
+
+def _decoded(question: Leaf | tuple[str, ...], answer: Any) -> Any:
+    """A value from Optuna's."""
+    if isinstance(question, tuple | Range):
+        return answer
     table = dict(zip(map(encoded, question.values), question.values, strict=True))
-    return copy.deepcopy(table[trial.suggest_categorical(key, list(table))])
+    return copy.deepcopy(table[answer])
 
 
 def _suggest_number(trial: optuna.trial.BaseTrial, key: str, range_: Range) -> int | float:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from dashboards.home import check_tracking_uri
+from dashboards.home import check_database_url, check_tracking_uri
+from orchestration.spec.budget import Budget
+from orchestration.spec.conditions import Condition, ConditionFault
+from orchestration.spec.confirmation import Confirm, confirmed
+from orchestration.spec.early_terminate import AnyStopping
+from orchestration.spec.notification import Notify
 from orchestration.spec.parameters import AnyParameter
 from vae_core.configurable import Config, Count
 
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$"
 """What can name a sweep, and so a directory."""
-_WALL_TIME = r"^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 def _safe_name(name: str) -> str:
@@ -23,10 +26,20 @@ def _safe_name(name: str) -> str:
     return name
 
 
-def _duration(text: str) -> str:
-    if not re.fullmatch(_WALL_TIME, text) or len(text) > 32:
-        raise ValueError("must be a time such as 90s, 30m, 2h or 1h30m")
-    return text
+class WarmStart(Config):
+    """What earlier sweeps of the home have found."""
+
+    from_: Annotated[tuple[Annotated[str, AfterValidator(_safe_name)], ...], Field(min_length=1, max_length=20, alias="from")]
+    """Names of sweeps. Their complete trials are told to the search where they could be trials of this one."""
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"from": handler(self)["from_"]}
+
+
+def _storage_url(url: str) -> str:
+    check_database_url(url)
+    return url
 
 
 class Search(Config):
@@ -34,7 +47,14 @@ class Search(Config):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     startup_trials: Count = 10
-    """tpe: trials drawn at random before the model of the search begins."""
+    """tpe, gp: trials drawn at random before the model of the search begins."""
+    population: Annotated[int, Field(ge=2, le=10_000)] | None = None
+    """cmaes, nsga2, nsga3: trials a generation; null: 4 + 3 ln(parameters) for cmaes, 50 for the others."""
+    enqueue: Annotated[tuple[Annotated[dict[str, JsonValue], Field(min_length=1)], ...], Field(max_length=1000)] = ()
+    """Start points, tried first: values by dotted name; what one leaves out is drawn."""
+    warm_start: WarmStart | None = None
+    storage: Annotated[str, AfterValidator(_storage_url)] | None = None
+    """The study's database, as postgresql://USER@HOST/NAME or sqlite:////FILE; null: sqlite in the home directory."""
 
 
 class MetricSpec(Config):
@@ -43,25 +63,22 @@ class MetricSpec(Config):
     name: str = "val/neg_elbo"
     goal: Literal["minimize", "maximize"] = "minimize"
 
-
-class NoStopping(Config):
-    """Every trial runs to its end."""
-
-    type: Literal["none"]
-
-
-class Asha(Config):
-    """Asynchronous successive halving (Li et al. 2020): at each rung the best 1/eta go on."""
-
-    type: Literal["asha"]
-    min_epochs: Count = 1
-    """No trial is stopped before this epoch, nor before the end of its annealing."""
-    eta: Annotated[int, Field(ge=2)] = 3
-    """Rungs lie at min_epochs x eta^k; 1/eta of the trials pass each."""
+    @property
+    def column(self) -> str:
+        """The metric of the selected epoch, by which a trial that has ended is judged; a speed is the last epoch's."""
+        return f"best/{self.name}" if self.name.startswith("val/") else self.name
 
 
-AnyStopping = Annotated[NoStopping | Asha, Field(discriminator="type")]
-"""The family's table."""
+def _condition(text: str) -> str:
+    try:
+        Condition(text)
+    except ConditionFault as fault:
+        raise ValueError(f"{fault} (character {fault.at + 1})") from None
+    return text
+
+
+AnyCondition = Annotated[str, AfterValidator(_condition)]
+"""See ``orchestration.spec.conditions``."""
 
 
 class Collapse(Config):
@@ -71,22 +88,6 @@ class Collapse(Config):
     min_rate: Annotated[float, Field(ge=0.0)] = 0.0
     """In nats."""
     action: Literal["stop", "report"] = "report"
-
-
-class Budget(Config):
-    """What ends the sweep before its trials are used up."""
-
-    wall_time: Annotated[str, AfterValidator(_duration), Field(json_schema_extra={"pattern": _WALL_TIME})] | None = None
-    """90s, 30m, 2h, 1h30m; after it no trial is started. null: no limit."""
-    max_failures: Count | None = None
-    """So many failed trials end the sweep; null: none does."""
-
-    @property
-    def wall_time_s(self) -> float:
-        """In seconds; infinite where there is no limit."""
-        if self.wall_time is None:
-            return float("inf")
-        return float(sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"([0-9]+)([dhms])", self.wall_time)))
 
 
 class Resources(Config):
@@ -123,16 +124,37 @@ class SweepSpec(Config):
     """What the sweep is to answer."""
     trial: dict[str, Any]
     """One trial but for what is searched: part of a TrialConfig as a plain nested dict."""
-    method: Literal["random", "tpe", "grid"]
-    """tpe: the tree-structured Parzen estimator (Bergstra et al. 2011)."""
+    method: Literal["random", "grid", "qmc", "tpe", "gp", "cmaes", "nsga2", "nsga3"]
+    """How points are chosen; ``docs/search.md`` says what each can do."""
     search: Search = Search()
     metric: MetricSpec = MetricSpec()
+    metrics: Annotated[tuple[MetricSpec, ...], Field(max_length=4)] = ()
+    """Two or more in place of ``metric``: the search is for their Pareto set. ``metric`` is then the first of them."""
     parameters: Annotated[dict[str, AnyParameter], Field(min_length=1, max_length=100)]
     """What is searched, by dotted name below trial."""
+    constraints: Annotated[tuple[AnyCondition, ...], Field(max_length=20)] = ()
+    """On the numbers of a trial's configuration, by dotted name: a point that violates one is never trained."""
+    outcome_constraints: Annotated[tuple[AnyCondition, ...], Field(max_length=20)] = ()
+    """On the validation metrics of the selected epoch: a trial that violates one cannot win."""
     early_terminate: AnyStopping | None = None
     collapse: Collapse | None = None
     run_cap: Count
     """Trials at most. A grid may leave it out and then has as many as it has points."""
     budget: Budget = Budget()
+    confirm: Confirm = Confirm()
     resources: Resources = Resources()
     tracking: Tracking = Tracking()
+    notify: Notify | None = None
+    confirms: Annotated[str, AfterValidator(_safe_name)] | None = None
+    """The search whose best configurations this sweep trains anew. Written by ``vae-sweeps confirm``, not by hand."""
+
+    @model_validator(mode="after")
+    def _confirmation(self) -> Self:
+        if self.confirms is not None and (self.method != "grid" or confirmed(self.parameters) is None):
+            raise ValueError("confirms goes with the sweeps that `vae-sweeps confirm` makes: a grid of seed and configuration")
+        return self
+
+    @property
+    def objectives(self) -> tuple[MetricSpec, ...]:
+        """What is searched on: one metric, or several."""
+        return self.metrics or (self.metric,)

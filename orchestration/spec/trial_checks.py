@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from orchestration.spec.faults import Fault, Path
-from orchestration.spec.parameters import Choices, Leaf, Range
+from orchestration.spec.parameters import Choices, Leaf, Range, Variants
 from orchestration.spec.search_space import Parameters, assign, combinations, corners, merged
 from orchestration.spec.validation import MISFIT, Problem, validate
 from orchestration.spec.yaml_source import Source
@@ -21,7 +21,7 @@ MAX_COMBINATIONS = 256
 _MAX_FAULTS = 50
 
 Picks = Mapping[str, Any]
-"""By Optuna's name: the option of a choice, or the number of a corner; the first one where it says nothing."""
+"""By Optuna's name: the option of a choice, a variant, or the number of a corner; the first one where it says nothing."""
 
 
 class Origin(NamedTuple):
@@ -38,7 +38,7 @@ Origins = dict[str, Origin]
 
 
 class Located(NamedTuple):
-    """A parameter that is no choice, wherever it lies."""
+    """A parameter of one value at a time, wherever it lies."""
 
     name: str
     """In the assignment."""
@@ -86,14 +86,14 @@ def trials_of(source: Source, parameters: Parameters, dropped: set[str]) -> Tria
 def located(
     parameters: Parameters, above: Path = ("parameters",), prefix: str = "", key: str = "", picks: Picks | None = None
 ) -> Iterator[Located]:
-    """Every parameter that is no choice, those of options among them."""
+    """Every parameter of one value at a time, those of options among them."""
     for name, parameter in parameters.items():
         path = (*above, name)
         if isinstance(parameter, Choices):
             for option, inner in parameter.choices.items():
                 chosen = {**(picks or {}), f"{key}{name}.kind": option}
                 yield from located(inner, (*path, "choices", option), f"{prefix}{name}.", f"{key}{name}.{option}.", chosen)
-        else:
+        elif not isinstance(parameter, Variants):
             yield Located(f"{prefix}{name}", f"{key}{name}", path, parameter, dict(picks or {}))
 
 
@@ -104,7 +104,7 @@ def path_in_file(trial: Any, origins: Origins, problem: Problem) -> Path:
     above = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
     if problem.kind == MISFIT:
         words = re.findall(r"\w+(?:\.\w+)*", problem.message)
-        for full in (full for word in words for full in (word, f"{name}.{word}")):
+        for full in (full for word in words for full in (*_upwards(word), f"{name}.{word}")):
             if full in origins:
                 return _whole(origins[full])
         first = next((word.split(".") for word in words if "." in word and _has(trial, word.split("."))), None)
@@ -124,6 +124,12 @@ def path_in_file(trial: Any, origins: Origins, problem: Problem) -> Path:
     return ("trial", *problem.path)
 
 
+def _upwards(name: str) -> Iterator[str]:
+    """The name, and the names of what it lies in: a variant may bring a whole mapping."""
+    parts = name.split(".")
+    return (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+
+
 def overlaps(parameters: Parameters, source: Source) -> Iterator[tuple[str, Path, str]]:
     """Parameters that are set twice: by name the outermost one, its path, and a sentence."""
     trial = source.tree.get("trial")
@@ -131,7 +137,8 @@ def overlaps(parameters: Parameters, source: Source) -> Iterator[tuple[str, Path
     names: dict[str, Path] = {}
     for name, path in _set_names(parameters, ("parameters",), ""):
         outermost = str(path[1])
-        if clash := next((leaf for leaf in fixed if _same(leaf, name)), None):
+        changed = "variants" in path[2::3]  # it is the trial's own value that a variant stands in place of
+        if not changed and (clash := next((leaf for leaf in fixed if _same(leaf, name)), None)):
             line = source.place(("trial", *clash.split("."))).line
             where = f"trial.{clash}" + (f" (line {line})" if line else "")
             yield outermost, path, f"set twice, here and in {where}: take it out of one of them"
@@ -160,6 +167,8 @@ def _options(parameters: Parameters, key: str, picks: Picks) -> Iterator[Picks]:
                 chosen = {**picks, f"{key}{name}.kind": option}
                 yield chosen
                 yield from _options(inner, f"{key}{name}.{option}.", chosen)
+        elif isinstance(parameter, Variants):
+            yield from ({**picks, f"{key}{name}": option} for option in parameter.variants)
 
 
 def _together(parameters: Parameters) -> Iterator[Picks]:
@@ -201,6 +210,10 @@ def _origins(
             inside = (*path, "choices", option)
             origins[f"{full}.kind"] = Origin(option, inside, ())
             origins |= _origins(parameter.choices[option], picks, inside, f"{full}.", f"{key}.{option}.")
+        elif isinstance(parameter, Variants):
+            option = picks.get(key, next(iter(parameter.variants)))
+            for place, value in parameter.variants[option].items():
+                origins[f"{prefix}{place}"] = Origin(value, (*path, "variants", option, place), ())
         else:
             number = picks.get(key, 0)
             origins[full] = Origin(corners(parameter)[number], path, _within(parameter, number))
@@ -228,12 +241,15 @@ def _unclear_integers(source: Source, parameters: Parameters, trial: Any) -> Ite
 
 
 def _set_names(parameters: Parameters, above: Path, prefix: str) -> Iterator[tuple[str, Path]]:
-    """What each parameter sets: a choice its kind, and what its options set."""
+    """What each parameter sets: a choice its kind, and what its options set; variants what each of them sets."""
     for name, parameter in parameters.items():
         if isinstance(parameter, Choices):
             yield f"{prefix}{name}.kind", (*above, name)
             for option, inner in parameter.choices.items():
                 yield from _set_names(inner, (*above, name, "choices", option), f"{prefix}{name}.")
+        elif isinstance(parameter, Variants):
+            for option, change in parameter.variants.items():
+                yield from ((f"{prefix}{place}", (*above, name, "variants", option, place)) for place in change)
         else:
             yield f"{prefix}{name}", (*above, name)
 
@@ -244,9 +260,9 @@ def _same(one: str, other: str) -> bool:
 
 
 def _apart(one: Path, other: Path) -> bool:
-    """Whether two parameters belong to different options of one choice, so that they never meet."""
+    """Whether two parameters belong to different options of one choice, or to different variants, so that they never meet."""
     shared = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))))
-    return 0 < shared < min(len(one), len(other)) and one[shared - 1] == "choices" and shared % 3 == 0
+    return 0 < shared < min(len(one), len(other)) and one[shared - 1] in ("choices", "variants") and shared % 3 == 0
 
 
 def _concerns(path: Path, dropped: set[str]) -> bool:

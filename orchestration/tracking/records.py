@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestration.patience import no_room
+from orchestration.tracking.making import alone
 from orchestration.tracking.note import fill_in, quoted
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def is_outage(error: Exception) -> bool:
 
     if isinstance(error, MlflowException):
         return error.error_code not in _REFUSALS
-    if isinstance(error, _FILE_FAULTS):
+    if isinstance(error, _FILE_FAULTS) and not no_room(error):
         return False
     return isinstance(error, (OSError, sqlalchemy.exc.SQLAlchemyError))
 
@@ -117,7 +119,10 @@ class Records:
             quiet_mlflow()
             from mlflow import MlflowClient
 
-            self._client = MlflowClient(tracking_uri=self._uri)
+            with alone(self._uri):
+                client = MlflowClient(tracking_uri=self._uri)
+                client.get_experiment_by_name(EXPERIMENT)  # the first request makes the tables
+            self._client = client
         return self._client
 
     def _sweep(self, name: str) -> _Known:
@@ -234,11 +239,13 @@ class Records:
         run_id = self._parent(entry["sweep"], {}, entry["at"])
         known = self._sweep(entry["sweep"])
         runs = {number: run for (number, _), run in known.trials.items()}
-        self._set_tags(run_id, {"mlflow.note.content": cut(fill_in(entry["markdown"], known.experiment, runs), MAX_TAG)})
+        note = cut(fill_in(entry["markdown"], known.experiment, runs), MAX_TAG)
+        self._set_tags(run_id, {"mlflow.note.content": note, "budget.used": entry.get("budget_used", "")})
 
     def _write_closed(self, entry: Mapping[str, Any]) -> None:
         run_id = self._parent(entry["sweep"], {}, entry["at"])
-        self._set_tags(run_id, {"state": entry["state"], "duration_s": f"{entry['seconds']:.3f}"})
+        ended_by = cut(entry.get("ended_by", ""), MAX_TAG)  # a spool of an earlier version has none
+        self._set_tags(run_id, {"state": entry["state"], "duration_s": f"{entry['seconds']:.3f}", "ended_by": ended_by})
         self._store.set_terminated(run_id, _SWEEP_STATUS[entry["state"]], end_time=entry["at"])
 
     def _history(self, run: Run) -> set[tuple[str, int, float]]:

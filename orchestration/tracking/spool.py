@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from orchestration.patience import no_room, patiently
+
 SPOOL_FILE = "spool.jsonl"
 _KEEP_BYTES = 1 << 20
 _READ_BYTES = 1 << 22
@@ -56,12 +58,24 @@ class Spool:
         """Lines not yet delivered."""
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Keeps one entry; it survives the end of this process from here on."""
+        """Keeps one entry; it survives the end of this process from here on. Waits while the disk is full."""
         data = (json.dumps(entry) + "\n").encode()
         with self._lock:
-            self._file.write(data)
+            patiently(lambda: self._write(data), self._full)
             self._size += len(data)
             self.pending += 1
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]  # of a disk that is nearly full, less than asked for
+        except OSError:
+            self._file.truncate(self._size)
+            raise
+
+    def _full(self, error: Exception) -> str | None:
+        return f"no room is left on the disk of {self.path.parent}" if no_room(error) else None
 
     def read(self) -> list[Line]:
         """The undelivered lines, oldest first; at most some megabytes at once."""
@@ -92,8 +106,13 @@ class Spool:
 
     def reject(self, line: Line, error: BaseException) -> None:
         """Puts a line that can never be delivered aside, with the reason."""
-        with rejected_path(self.path).open("a") as file:
-            file.write(json.dumps({"error": f"{type(error).__name__}: {error}", "entry": line.text.strip()}) + "\n")
+        text = json.dumps({"error": f"{type(error).__name__}: {error}", "entry": line.text.strip()}) + "\n"
+
+        def write() -> None:
+            with rejected_path(self.path).open("a") as file:
+                file.write(text)
+
+        patiently(write, self._full)
 
     def close(self) -> None:
         """Lets go of the files; a spool that has been delivered whole is emptied."""
@@ -111,7 +130,7 @@ class Spool:
         self._size = 0
 
     def _write_offset(self) -> None:
-        os.pwrite(self._offset_fd, b"%020d" % self._sent, 0)
+        patiently(lambda: os.pwrite(self._offset_fd, b"%020d" % self._sent, 0), self._full)
 
 
 def pending_lines(path: Path) -> int:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashboards.home import Home, without_password
-from orchestration.driver import Driver, TrialView
+from orchestration.driver import Driver
 from orchestration.spec import SweepSpec
+from orchestration.spec.confirmation import confirmation_tags
 from orchestration.spec.search_space import SearchSpace
 from orchestration.tracking.note import NoteRow, sweep_note
 from orchestration.tracking.spool import SPOOL_FILE, SpoolBusy, pending_lines
 from orchestration.tracking.tracker import SweepHeader, Tracker, replay_spool
+from orchestration.trial_state import TrialView
 from orchestration.worker import has_checkpoint
 
 _URI_FILE = "tracking-uri"
@@ -50,6 +52,9 @@ class SweepRecord:
             run_cap=spec.run_cap,
             parameters=SearchSpace(spec.parameters).names,
             source=text,
+            metrics=[{"name": metric.name, "goal": metric.goal} for metric in spec.metrics],
+            outcome_constraints=list(spec.outcome_constraints),
+            confirms=confirmation_tags(spec.confirms, spec.parameters),
         )
         self.tracker = Tracker(where.tracking_uri, where.artifact_root, where.sweep_dir(spec.name) / SPOOL_FILE, header)
         self.tracker.open()
@@ -63,12 +68,13 @@ class SweepRecord:
         metric = driver.spec.metric
         rows = [_row(view) for view in driver.trials.values()]
         name, question = driver.spec.name, driver.spec.question
-        self.tracker.note(sweep_note(name, question, driver.state(), metric.name, metric.goal, driver.total_trials, rows))
+        note = sweep_note(name, question, driver.state(), metric.name, metric.goal, driver.total_trials, rows)
+        self.tracker.note(note, driver.budget_used)
 
     def close(self, driver: Driver) -> Unsent:
         """Ends the record; returns what is not in it."""
         self.note(driver, force=True)
-        self.tracker.closed(driver.state(), driver.seconds)
+        self.tracker.closed(driver.state(), driver.seconds, driver.ended_by or "")
         waiting = self.tracker.close()
         return Unsent(waiting, self.tracker.rejected, self.tracker.trouble or "")
 
@@ -115,6 +121,15 @@ def remember_tracking_uri(sweep: str, where: Home) -> None:
         file = where.sweep_dir(sweep) / _URI_FILE
         file.touch(mode=0o600)
         file.write_text(where.tracking_uri)
+
+
+def remember_storage(spec: SweepSpec, where: Home) -> None:
+    """Keeps where the sweep's study is, for its owner only: it may hold a password. The home's own needs no note."""
+    file = where.storage_file(spec.name)
+    file.unlink(missing_ok=True)
+    if spec.search.storage is not None:
+        file.touch(mode=0o600)
+        file.write_text(spec.search.storage)
 
 
 def _row(view: TrialView) -> NoteRow:

@@ -37,6 +37,12 @@ class SweepHeader:
     """Dotted names of what is searched."""
     source: str = ""
     """The sweep file's text."""
+    confirms: Mapping[str, str] = field(default_factory=dict)
+    """Tags of a confirmation: which sweep, and its plan."""
+
+    metrics: list[dict[str, str]] = field(default_factory=list)
+    """Where several are searched on: name and goal of each; ``metric_name`` is then the first."""
+    outcome_constraints: list[str] = field(default_factory=list)
 
     def tags(self) -> dict[str, str]:
         """The tags of the sweep's run, but for those by which it is found."""
@@ -47,6 +53,9 @@ class SweepHeader:
             "method": self.method,
             "run_cap": as_text(self.run_cap),
             "parameters": json.dumps(self.parameters),
+            **({"metrics": json.dumps(self.metrics)} if self.metrics else {}),
+            **({"outcome_constraints": json.dumps(self.outcome_constraints)} if self.outcome_constraints else {}),
+            **self.confirms,
         }
 
 
@@ -76,7 +85,7 @@ class Tracker:
         """
         assert self._thread is None, "a tracker is opened once"
         self._spool = Spool(self._spool_path)
-        self._say("open", tags={**self._sweep.tags(), "state": "RUNNING"}, source=self._sweep.source)
+        self._say("open", tags={**self._sweep.tags(), "state": "RUNNING", "ended_by": ""}, source=self._sweep.source)
         self._thread = threading.Thread(target=self._delivery.run, args=(self._spool,), name="mlflow-sender", daemon=True)
         self._thread.start()
 
@@ -114,13 +123,21 @@ class Tracker:
             self._say_of(number, "artifacts", directory=str(artifacts.absolute()))
         self._say_of(number, "ended", state=state, reason=reason, seconds=seconds)
 
-    def note(self, markdown: str) -> None:
-        """The text that the UI shows with the sweep's run; the marks of ``orchestration.tracking.note`` are filled in."""
-        self._say("note", markdown=markdown)
+    def note(self, markdown: str, budget_used: str = "") -> None:
+        """The text that the UI shows with the sweep's run; the marks of ``orchestration.tracking.note`` are filled in.
 
-    def closed(self, state: str, seconds: float) -> None:
-        """The sweep has ended: FINISHED, INTERRUPTED or FAILED; ``seconds`` is what it took, pauses left out."""
-        self._say("closed", state=state, seconds=seconds)
+        Args:
+            budget_used: how much of the sweep's budget is used, in words.
+        """
+        self._say("note", markdown=markdown, budget_used=budget_used)
+
+    def closed(self, state: str, seconds: float, ended_by: str = "") -> None:
+        """The sweep has ended: FINISHED, INTERRUPTED or FAILED, and by what.
+
+        Args:
+            seconds: what it took, pauses left out.
+        """
+        self._say("closed", state=state, seconds=seconds, ended_by=ended_by)
 
     def close(self, timeout: float = 30.0) -> int:
         """Sends what is left for at most so many seconds; returns how many entries stay in the spool.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,15 +13,18 @@ import pandas as pd
 import psutil
 import pytest
 
-from dashboards import load_curves, load_trials
+from dashboards import load_trials
 from orchestration import run_sweep
-from tests.conftest import ROOT, TINY, comparable
+from tests.conftest import TINY, comparable
+from tests.faults.sweeps import assert_same, heard, start, wait_for_epochs
+from vae_core.checkpoint import load_state
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 
 LONGER = TINY.replace("epochs: 3", "epochs: 30")
 """Long enough to be hit in the middle."""
+TWELVE = TINY.replace("epochs: 3", "epochs: 10").replace("run_cap: 4", "run_cap: 12")
 
 
 @pytest.fixture
@@ -40,18 +41,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     (directory / "tiny.yaml").write_text(LONGER)
     run_sweep(directory / "tiny.yaml", home=directory / "home", debug=True)
     return comparable("tiny", directory / "home")
-
-
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "orchestration", *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, start_new_session=True
-    )
-
-
-def assert_same(home: Path, undisturbed: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(comparable("tiny", home), undisturbed, check_exact=True)
-    assert not load_curves("tiny", home=home).duplicated(["trial", "metric", "epoch"]).any()
 
 
 @pytest.mark.parametrize("launcher", [[], ["--debug"]], ids=["ray", "debug"])
@@ -86,17 +75,67 @@ def test_a_worker(longer: Path, tmp_path: Path, undisturbed: pd.DataFrame) -> No
     assert_same(home, undisturbed)
 
 
-def wait_for_epochs(process: subprocess.Popen[str], home: Path, epochs: int, seconds: float = 120.0) -> None:
-    """Waits until the study has heard so many epochs; looks at the database without touching it."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.1)
-        try:
-            with contextlib.closing(sqlite3.connect(f"file:{home / 'optuna.db'}?mode=ro", uri=True)) as database:
-                heard = database.execute("SELECT count(*) FROM trial_intermediate_values").fetchone()[0]
-        except sqlite3.OperationalError:  # it is being made
-            continue
-        if heard >= epochs:
-            return
-    process.kill()
-    raise AssertionError(f"no {epochs} epochs within {seconds} s: {process.communicate()[0]}")
+@pytest.mark.parametrize(("launcher", "blows"), [(["--debug"], 20), ([], 5)], ids=["debug", "ray"])
+def test_the_driver_at_many_moments(tmp_path: Path, launcher: list[str], blows: int) -> None:
+    """Twelve trials, killed and resumed again and again: none is lost or trained twice, and no epoch but the one under way."""
+    (tmp_path / "tiny.yaml").write_text(TWELVE)
+    run_sweep(tmp_path / "tiny.yaml", home=tmp_path / "undisturbed", debug=True)
+    home, draw = tmp_path / "home", random.Random(2026)
+    runs: dict[int, str] = {}
+    kept: list[tuple[int, int, int]] = []
+    """Trial, last epoch of its checkpoint, and when the blow fell, in ms."""
+    process = start("run", tmp_path / "tiny.yaml", "--home", home, *launcher)
+    for epochs in sorted(draw.sample(range(118), blows)):
+        wait_for_epochs(process, home, epochs)
+        time.sleep(draw.uniform(0.0, 0.2))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, process.communicate()[0]
+        fallen_ms = time.time_ns() // 1_000_000
+        for number, epoch in heard(home).items():
+            state = load_state(home / "trials" / "tiny" / f"{number:04d}")
+            if state is not None:
+                assert len(state["history"]) >= epoch, "what has been heard is in the checkpoint"
+                kept.append((number, len(state["history"]), fallen_ms))
+        now = runs_of(home)
+        assert runs.items() <= now.items(), "a trial goes on in its own run"
+        runs = now
+        process = start("resume", "tiny", "--home", home, *launcher)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+
+    assert_same(home, comparable("tiny", tmp_path / "undisturbed"))
+    assert list(load_trials("tiny", home=home)["state"]) == ["COMPLETE"] * 12
+    assert runs.items() <= runs_of(home).items()
+    assert len(kept) >= blows // 2, "most blows fell into a trial"
+    said = said_ms(home)
+    for number, epoch, fallen_ms in kept:
+        assert said[number, epoch] <= fallen_ms, f"epoch {epoch} of trial {number} was in the checkpoint and was trained again"
+    assert not list(home.glob("trials/tiny/*/state*")), "finished trials leave no checkpoint behind"
+
+
+def runs_of(home: Path) -> dict[int, str]:
+    """MLflow's run by trial, read from its database; a second run of one trial is a fault."""
+    query = (
+        "SELECT CAST(number.value AS INTEGER), number.run_uuid FROM tags AS number"
+        " JOIN runs ON runs.run_uuid = number.run_uuid AND runs.lifecycle_stage = 'active' WHERE number.key = 'trial.number'"
+    )
+    if not (home / "mlflow.db").exists():
+        return {}
+    database = sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=rw", uri=True)
+    try:
+        rows = database.execute(query).fetchall()
+    except sqlite3.OperationalError:  # its tables are being made
+        rows = []
+    finally:
+        database.close()
+    assert len({number for number, _ in rows}) == len(rows), rows
+    return dict(rows)
+
+
+def said_ms(home: Path) -> dict[tuple[int, int], int]:
+    """When each epoch of each trial was first said, in ms, by the record."""
+    runs = {run: number for number, run in runs_of(home).items()}
+    database = sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=rw", uri=True)
+    rows = database.execute("SELECT run_uuid, step, timestamp FROM metrics WHERE key = 'val/neg_elbo'").fetchall()
+    database.close()
+    return {(runs[run], step): at for run, step, at in rows if run in runs}

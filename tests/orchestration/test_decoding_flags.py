@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestration import trial_view
-from orchestration.cli import Decoding, app
-from orchestration.decoding_flags import DecodingFault, decoding_of
+from orchestration.cli import app
+from orchestration.commands.trials import Decoding
+from orchestration.decoding_flags import DecodingFault, decoding_of, svd_of
 from vae_core.decoding import DECODINGS, Ancestral, AnyDecoding, Beam, Greedy, Nucleus, TopK
 
 
@@ -54,7 +55,7 @@ def test_what_makes_no_sense_is_refused(kind: str | None, options: dict[str, flo
 def test_the_options_reach_the_decoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen = SimpleNamespace()
     monkeypatch.setattr(trial_view, "generate_samples", lambda *arguments: seen.__setattr__("arguments", arguments) or "")
-    monkeypatch.setattr("orchestration.cli.locate", lambda *_: None)
+    monkeypatch.setattr("orchestration.commands.trials.locate", lambda *_: None)
     flags = ["--decoding", "beam", "--beams", "3", "--length-penalty", "0.5"]
     done = CliRunner().invoke(app, ["generate", "x/1", "-n", "4", *flags, "--home", str(tmp_path)])
     assert done.exit_code == 0, done.output
@@ -62,8 +63,8 @@ def test_the_options_reach_the_decoder(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert CliRunner().invoke(app, ["generate", "x/1", "--decoding", "nuclear"]).exit_code == 2
 
 
-def test_a_text_model_decodes_as_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from orchestration.output import OutputFault
+def keep_text_model(softmax: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """An untrained model of a few characters, where a finished trial's is looked for; where that is."""
     from vae_core.checkpoint import save_model
     from vae_core.config import TrialConfig
     from vae_core.model import build_model
@@ -76,6 +77,7 @@ def test_a_text_model_decodes_as_asked(monkeypatch: pytest.MonkeyPatch, tmp_path
             "encoder": {"kind": "lstm", "embedding": 4, "hidden": 4},
             "decoder": {"kind": "lstm", "hidden": 4},
             "latent": {"kind": "gaussian", "size": 2},
+            "softmax": softmax,
         },
         "objective": {"kind": "elbo"},
         "training": {"epochs": 1, "batch_size": 4},
@@ -85,7 +87,13 @@ def test_a_text_model_decodes_as_asked(monkeypatch: pytest.MonkeyPatch, tmp_path
     save_model(build_model(config, data, make_generator(0, "init")), config, data, tmp_path / "checkpoint")
     monkeypatch.setattr(trial_view, "find_trial", lambda run, tracking_uri: run)
     monkeypatch.setattr(trial_view, "trial_artifacts", lambda *_, **__: nullcontext(tmp_path / "checkpoint"))
-    where: Any = SimpleNamespace(tracking_uri="")
+    return SimpleNamespace(tracking_uri="")
+
+
+def test_a_text_model_decodes_as_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from orchestration.output import OutputFault
+
+    where = keep_text_model({"kind": "full"}, monkeypatch, tmp_path)
 
     def lines(decoding: AnyDecoding | None) -> list[str]:
         return trial_view.generate_samples("x/1", 30, decoding, 0, None, where).split("\n")
@@ -96,3 +104,58 @@ def test_a_text_model_decodes_as_asked(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert max(map(len, lines(None))) <= 12 * len("<unk>")
     with pytest.raises(OutputFault):
         trial_view.generate_samples("x/1", 1, None, 0, tmp_path / "none" / "a.txt", where)
+
+
+@pytest.mark.parametrize("kind", ["full", "nce"])
+def test_the_svd_softmax_gives_the_same_words_where_it_is_exact(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from vae_core.softmax.svd import SvdHead
+
+    softmax = {"kind": "full"} if kind == "full" else {"kind": kind, "samples": 4}
+    where = keep_text_model(softmax, monkeypatch, tmp_path)
+    seen: list[tuple[int, int]] = []
+    made = SvdHead.log_probs
+
+    def watched(head: SvdHead, hidden: Any) -> Any:
+        seen.append((head.width, head.top))
+        return made(head, hidden)
+
+    monkeypatch.setattr(SvdHead, "log_probs", watched)
+    exact = trial_view.generate_samples("x/1", 30, None, 0, None, where)
+    assert not seen
+    for width, top in ((4, 1), (1, 11)):  # D; the vocabulary: seven characters and four special entries
+        assert trial_view.generate_samples("x/1", 30, None, 0, None, where, None, (width, top)) == exact
+        assert set(seen) == {(width, top)}
+        seen.clear()
+
+
+@pytest.mark.parametrize(
+    ("softmax", "svd", "message"),
+    [
+        ({"kind": "full"}, (5, 3), "--svd-width: 5 must lie between 1 and the 4 features"),
+        ({"kind": "full"}, (2, 12), "--svd-top: 12 must lie between 1 and the 11 words"),
+        (
+            {"kind": "hierarchical"},
+            (2, 3),
+            "--svd-width is for a full softmax, or what is scored by one; this model has kind: hier",
+        ),
+        ({"kind": "adaptive", "cutoffs": [3]}, (2, 3), "this model has kind: adaptive"),
+    ],
+)
+def test_an_svd_softmax_that_cannot_be_is_refused(
+    softmax: dict[str, Any], svd: tuple[int, int], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    where = keep_text_model(softmax, monkeypatch, tmp_path)
+    with pytest.raises(DecodingFault) as caught:
+        trial_view.generate_samples("x/1", 1, None, 0, None, where, None, svd)
+    assert message in str(caught.value)
+
+
+def test_the_svd_softmax_needs_both_of_its_words() -> None:
+    assert svd_of(None, None) is None
+    assert svd_of(3, 5) == (3, 5)
+    with pytest.raises(DecodingFault, match="--svd-width needs --svd-top"):
+        svd_of(3, None)
+    with pytest.raises(DecodingFault, match="--svd-top needs --svd-width"):
+        svd_of(None, 5)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestration.control import give, read
 from orchestration.driver import Driver
 from orchestration.messages import Message
 from orchestration.spec import SweepSpec, load_sweep, spec_text
@@ -137,3 +139,139 @@ def test_an_interruption_leaves_no_trial_running(tiny: Path, url: str, tmp_path:
     assert driver.running == []
     assert heard.ended == [(0, "STOPPED")]
     assert driver.state() == "INTERRUPTED"
+
+
+def test_a_bug_in_every_trial_is_noticed_after_three(tiny: Path, url: str, tmp_path: Path) -> None:
+    spec = load_sweep(tiny, ["run_cap=12"])
+    driver, heard = driver_of(spec, Search.create(spec, url, spec_text(spec)), tmp_path)
+    for number in range(3):
+        assert driver.next_job() is not None
+        assert driver.hear(number, epoch(1, 9.0 + number))
+        driver.lost(number, f"RuntimeError: cannot allocate {number + 2}.5 GiB at step {number}")
+    assert driver.next_job() is None
+    assert driver.ended_by == ("same_failure: the first 3 trials failed alike: RuntimeError: cannot allocate 2.5 GiB at step 0")
+    assert driver.state() == "FAILED"
+    assert heard.ended == [(number, "FAILED") for number in range(3)]
+
+    resumed, _ = driver_of(spec, Search.resume(spec, url), tmp_path)
+    for number in range(3, 5):
+        assert resumed.next_job() is not None, "a resume starts anew"
+        resumed.lost(number, "RuntimeError: cannot allocate 9.5 GiB at step 9")
+    assert resumed.next_job() is not None
+
+
+@pytest.mark.parametrize("evidence", ["another cause", "one that is complete", "one that has got further"])
+def test_failures_that_are_not_all_alike_end_nothing(tiny: Path, url: str, tmp_path: Path, evidence: str) -> None:
+    spec = load_sweep(tiny, ["run_cap=12"])
+    driver, _ = driver_of(spec, Search.create(spec, url, spec_text(spec)), tmp_path)
+    for number in range(4):
+        assert driver.next_job() is not None
+        assert driver.hear(number, epoch(1, 9.0))
+    if evidence == "one that is complete":
+        driver.trials[0].metrics["best/val/neg_elbo"] = 9.0
+        driver.hear(0, Message("end", state="COMPLETE"))
+    if evidence == "one that has got further":
+        driver.hear(0, epoch(2, 9.0))
+    for number in range(1, 4):
+        driver.lost(number, "KeyError: 'x'" if number == 3 and evidence == "another cause" else "ValueError: no")
+    assert driver.next_job() is not None
+
+
+def test_the_target_ends_the_asking_and_no_training(tiny: Path, url: str, tmp_path: Path) -> None:
+    spec = load_sweep(tiny, ["run_cap=12", "budget={target: 5.0}", "trial.training.epochs=8"])
+    driver, heard = driver_of(spec, Search.create(spec, url, spec_text(spec)), tmp_path)
+    driver.next_job()
+    assert driver.hear(0, epoch(1, 4.0, annealed=False)), "not yet annealed: counts for nothing"
+    assert driver.next_job() is not None
+    assert driver.hear(1, epoch(1, 5.01))
+    assert driver.hear(0, epoch(2, 5.0)), "the trial that reached it is trained to its end"
+    assert driver.next_job() is None
+    assert driver.ended_by == "target: trial 0 reached val/neg_elbo 5 at epoch 2"
+    assert driver.hear(1, epoch(2, 6.0)), "and so are the others"
+    for number in range(2):
+        driver.trials[number].metrics["best/val/neg_elbo"] = 5.0
+        driver.hear(number, Message("end", state="COMPLETE"))
+    assert driver.state() == "FINISHED"
+    assert heard.ended == [(0, "COMPLETE"), (1, "COMPLETE")]
+
+    resumed, _ = driver_of(spec, Search.resume(spec, url), tmp_path)
+    assert resumed.next_job() is None, "the target stays reached"
+    assert resumed.ended_by == "target: trial 0 reached val/neg_elbo 5 at epoch 2"
+
+
+def test_a_collapsed_trial_reaches_no_target(tiny: Path, url: str, tmp_path: Path) -> None:
+    spec = load_sweep(tiny, ["budget={target: 5.0}", "collapse={min_active_units: 2, action: report}"])
+    driver, _ = driver_of(spec, Search.create(spec, url, spec_text(spec)), tmp_path)
+    driver.next_job()
+    metrics = {"val/neg_elbo": 1.0, "val/active_units": 0.0, "val/rate": 0.0}
+    driver.hear(0, Message("epoch", epoch=1, metrics=metrics, annealed=True))
+    assert driver.next_job() is not None
+
+
+def test_a_target_of_what_is_maximised(tiny: Path, url: str, tmp_path: Path) -> None:
+    spec = load_sweep(tiny, ["budget={target: 3.0}", "metric={name: val/active_units, goal: maximize}"])
+    driver, _ = driver_of(spec, Search.create(spec, url, spec_text(spec)), tmp_path)
+    for number, units in enumerate((2.0, 3.0)):
+        assert driver.next_job() is not None
+        driver.hear(number, Message("epoch", epoch=1, metrics={"val/active_units": units}, annealed=True))
+    assert driver.next_job() is None
+    assert driver.ended_by == "target: trial 1 reached val/active_units 3 at epoch 1"
+
+
+def test_device_hours_are_the_whole_sweeps(tiny: Path, url: str, tmp_path: Path) -> None:
+    """A trial takes two cores: 900 s of it and 899 s of another are just below an hour."""
+    spec = load_sweep(tiny, ["run_cap=12", "budget={device_hours: 1}", "resources={cpu: 2}"])
+    driver, _ = driver_of(spec, Search.create(spec, url, spec_text(spec)), tmp_path)
+    for number, seconds in enumerate((900.0, 899.0)):
+        assert driver.next_job() is not None
+        driver.hear(number, Message("epoch", epoch=1, metrics={"val/neg_elbo": 9.0}, seconds=seconds))
+    assert driver.next_job() is not None
+    driver.interrupt()
+
+    resumed, _ = driver_of(spec, Search.resume(spec, url), tmp_path)
+    assert resumed.budget_used == "0 of 12 trials, 0.999 of 1 device hours"
+    assert resumed.next_job() is not None, "those that wait count, and leave two seconds"
+    resumed.hear(0, Message("epoch", epoch=2, metrics={"val/neg_elbo": 9.0}, seconds=901.0))
+    assert resumed.next_job() is None
+    assert resumed.ended_by == "device_hours"
+
+
+def test_orders_are_obeyed(tiny: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration.driver.LOOK_EVERY_S", 0.0)
+    spec = load_sweep(tiny)
+    driver, heard = driver_of(spec, Search.create(spec, url, spec_text(spec)), tmp_path)
+    control = tmp_path / "control.json"
+    lines: list[str] = []
+    driver.orders, driver.log = partial(read, control), lines.append
+    assert driver.next_job() is not None
+    give(control, max_concurrent_trials=3)
+    assert driver.hear(0, epoch(1, 9.0))
+    assert driver.at_once == 3
+    give(control, stop="after")
+    assert driver.hear(0, epoch(2, 9.0)), "it is trained to its end"
+    assert driver.next_job() is None
+    assert (driver.ended_by, driver.at_once) == ("stopped", 3)
+    give(control, stop="now")
+    assert not driver.hear(0, epoch(3, 9.0))
+    assert driver.stopping
+    driver.interrupt()
+    assert (driver.state(), driver.ended_by, heard.ended) == ("INTERRUPTED", "stopped", [(0, "STOPPED")])
+    assert sum("ordered" in line for line in lines) == 3
+    assert any("trial 0 stopped" in line for line in lines)
+
+
+def test_the_rule_knows_unfinished_trials_after_a_crash(tiny: Path, url: str, tmp_path: Path) -> None:
+    """What two running trials had told counts before either is taken up again."""
+    spec = load_sweep(tiny, ASHA)
+    driver, _ = driver_of(spec, Search.create(spec, url, spec_text(spec)), tmp_path)
+    for _ in range(2):
+        driver.next_job()
+    assert all(driver.hear(1, epoch(number, 5.0)) for number in (1, 2, 3, 4))
+    assert driver.hear(0, epoch(1, 9.0))
+    del driver
+
+    driver, heard = driver_of(spec, Search.resume(spec, url), tmp_path)
+    driver.next_job()
+    assert driver.hear(0, epoch(1, 9.0))
+    assert not driver.hear(0, epoch(2, 9.0)), "trial 1 was at that rung before the crash"
+    assert heard.ended == [(0, "PRUNED")]

@@ -13,7 +13,7 @@ name: objectives
 question: Which objective codes digits best?
 trial:
   data: {kind: digits}
-  model: {encoder: {kind: mlp, hidden: [16]}, decoder: {kind: mlp, hidden: [16]}, latent: {kind: gaussian, size: 4}}
+  model: {encoder: {kind: mlp, hidden: [16]}, decoder: {kind: mlp, hidden: [16]}, latent: {size: 4, variance: 0.01}}
   training: {epochs: 2, batch_size: 256}
   evaluation: {importance_samples: 3, importance_examples: 20, samples: 2}
 method: grid

@@ -130,21 +130,6 @@ def test_text_blocks_show_the_sentence_and_each_strength(text: Text):
         assert lines[1:] == [f"{strength:+.1f}   {text}" for strength, text in zip(STRENGTHS, texts, strict=True)]
 
 
-def test_a_conditional_decoder_is_told_the_example_s_own_label(image_config: MakeConfig):
-    config = image_config({"data.labels": True, "model.condition": {"embedding": 4}})
-    data = config.data.load()
-    assert isinstance(data, ImageData)
-    model = build_model(config, data, make_generator(0, "init"))
-    change = changed(model, data, LabelMeans.of(model, data), 3, 8, 2)
-    assert change is not None
-    assert change.labels.tolist() == [8, 8]
-    with torch.no_grad():
-        decoder_input = model.with_label(change.codes[:, 1], torch.tensor([8, 8]))
-        expected = model.decoder.likelihood.mean(model.decoder.parameters_of(decoder_input))  # type: ignore[union-attr,operator]
-    rows = changed_images(model, data, change).reshape(2, 1 + len(STRENGTHS), 64)
-    np.testing.assert_allclose(rows[:, 2], expected.numpy(), rtol=1e-5, atol=1e-6)
-
-
 def test_artifacts(trained: Images, text: Text, tmp_path: Path):
     write_attributes(*swap(trained), tmp_path / "images")
     with Image.open(tmp_path / "images" / "attributes.png") as read:
@@ -166,6 +151,7 @@ def swap(subject: tuple[VAE[Any], Any, TrialConfig]) -> tuple[VAE[Any], TrialCon
         {},
         {"data.labels": True, "evaluation.samples": 0},
         {"data.labels": True, "model.latent": {"kind": "vmf", "size": 4}},
+        {"data.labels": True, "model.condition": {"embedding": 4}},
     ],
 )
 def test_nothing_is_written_where_there_is_nothing_to_show(image_config: MakeConfig, changes: dict[str, Any], tmp_path: Path):
@@ -189,5 +175,7 @@ def test_what_cannot_be_is_told(image_config: MakeConfig, text_config: MakeConfi
         refuse_attributes(image_config())
     with pytest.raises(DataError, match=r"these data have none$"):
         refuse_attributes(text_config())
+    with pytest.raises(DataError, match=r"with model\.condition encoder and decoder are told them$"):
+        refuse_attributes(image_config({"data.labels": True, "model.condition": {"embedding": 4}}))
     with pytest.raises(DataError, match=r"model\.latent\.kind: vmf does not allow"):
         refuse_attributes(image_config({"data.labels": True, "model.latent": {"kind": "vmf", "size": 4}}))

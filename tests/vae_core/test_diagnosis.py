@@ -22,6 +22,7 @@ from vae_core.diagnosis import SAMPLES, write_diagnosis
 from vae_core.evaluate import evaluate
 from vae_core.latent.config import AnyLatent
 from vae_core.latent.gaussian import DiagonalGaussian
+from vae_core.latent.labelled import LabelGaussians
 from vae_core.metrics import DIAGNOSIS
 from vae_core.model import build_model
 from vae_core.seeding import derive_seed, make_generator
@@ -134,6 +135,38 @@ def test_a_copyist_is_found(
     assert len(rows) == SAMPLES
     assert [(row["copied"], row["distance"]) for row in rows[:2]] == [("1", "0"), ("0", "1")]
     assert {row["nearest"] for row in rows} == {sentences.vocabulary.decode(original)}
+
+
+def test_samples_have_labels_as_often_as_train_has_them(
+    text_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence in ten is of label b, whose prior lies elsewhere: codes and decoder are told the same labels."""
+    path = tmp_path / "rows.jsonl"
+    rows = [{"text": f"the w{place % 7} is here", "y": "b" if place % 10 == 0 else "a"} for place in range(300)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    changes = {"data": {"kind": "json_lines", "train": str(path), "label_column": "y"}}
+    config = text_config(changes | {"model.prior": {"kind": "label"}, "model.condition": {"embedding": 3}})
+    data = config.data.load()
+    assert isinstance(data, TextData)
+    model = build_model(config, data, make_generator(0, "init"))
+    assert isinstance(model.prior, LabelGaussians)
+    with torch.no_grad():
+        model.prior.mean[1] = 100.0
+    told: list[list[bool]] = []
+
+    def decode(model: Any, z: torch.Tensor, *_: Any, labels: torch.Tensor, **__: Any) -> list[list[int]]:
+        told.append(labels.bool().tolist())
+        assert told[-1] == (z[:, 0] > 50.0).tolist()
+        return [[5]] * len(z)
+
+    monkeypatch.setattr(vae_core.diagnosis, "decode_ids", decode)
+    write_diagnosis(model, config, data, SCORES, tmp_path)
+    labels = data.splits["train"].labels
+    assert labels is not None
+    share = float(labels.mean())
+    assert sum(told[0]) == pytest.approx(SAMPLES * share, abs=4 * math.sqrt(SAMPLES * share))
+    for row in table(tmp_path / "dimensions.csv"):
+        assert float(row["prior_mean"]) == pytest.approx(100.0 * share, abs=400 * math.sqrt(share / 4096))
 
 
 def test_it_draws_from_its_own_generators_alone(text_config: MakeConfig, sentences: TextData, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from vae_core.data.text import TextData
 from vae_core.evaluate import _noise, evaluate, importance_weighted
 from vae_core.metrics import VALIDATION
 from vae_core.model import VAE, Data, build_model
-from vae_core.seeding import make_generator
+from vae_core.seeding import generator_of_each, make_generator
 
 SAMPLED = {"model.softmax": {"kind": "sampled", "samples": 64}}
 
@@ -45,6 +45,20 @@ def test_the_batch_size_changes_no_score(subject: tuple[VAE[Any], Data]):
     assert one_by_one.keys() == all_at_once.keys()
     for name, value in all_at_once.items():
         assert one_by_one[name] == pytest.approx(value, rel=2e-6, abs=2e-6), name
+
+
+def test_dynamic_pixels_of_train_are_the_example_s_own(image_config: MakeConfig, digits: ImageData):
+    """Black or white whatever batch it comes in: however memory bounds cut a plan, the scores are the same."""
+    model = build_model(image_config(), digits, make_generator(1, "init"))
+    few, many = (evaluate(model, digits, "train", size, seed=5) for size in (7, 1000))
+    assert few["distortion"] == pytest.approx(many["distortion"], rel=1e-6)
+    first, second = (
+        importance_weighted(model, digits, "train", samples=3, examples=50, seed=5, max_bytes=size) for size in (2**30, 2**12)
+    )
+    assert first.nll == pytest.approx(second.nll, rel=1e-6)
+    pixels = [digits.batch("train", place, generator_of_each(5, "binarise")).pixels for place in (np.arange(9), np.array([8, 3]))]
+    assert torch.equal(pixels[0][[8, 3]], pixels[1])
+    assert not torch.equal(pixels[1][0], pixels[1][1])
 
 
 def test_every_score_of_the_modality_is_there_and_no_other(subject: tuple[VAE[Any], Data]):

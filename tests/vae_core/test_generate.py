@@ -262,6 +262,15 @@ def test_text_artifacts_of_a_family_without_a_centre(family: str, text_config: M
     assert "at 0" not in traversals
 
 
+def test_a_learned_prior_has_no_centre_to_traverse_from(text_config: MakeConfig, sentences: TextData, tmp_path: Path):
+    """Its codes may be anywhere: 0 may be far from all of them."""
+    config = text_config({"model.prior": {"kind": "mixture", "components": 3}})
+    write_samples(build_model(config, sentences, make_generator(0, "init")), config, sentences, tmp_path)
+    traversals = (tmp_path / "traversals.txt").read_text()
+    assert traversals.count("the others as in the first reconstruction\n") == 4
+    assert "at 0" not in traversals
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_all_that_is_decoded_for_people_is_a_code(
     family: str, image_config: MakeConfig, digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,11 +19,12 @@ from vae_core.data.text import TextData
 from vae_core.gradient_variance import gradient_draws, gradient_variance
 from vae_core.latent.gaussian import GaussianPosterior
 from vae_core.latent.standard import Reference
-from vae_core.model import VAE
+from vae_core.model import VAE, build_model
 from vae_core.moment import Moment
 from vae_core.objectives.config import Elbo
 from vae_core.objectives.interface import ObjectiveSizes
-from vae_core.objectives.options import Score
+from vae_core.objectives.options import AnyGradient, Reparametrised, Score
+from vae_core.seeding import make_generator
 from vae_core.trainer import Trainer
 
 SLOPE, NOISE_STD, PIXELS = 1.5, 0.7, 4
@@ -81,6 +82,23 @@ def test_on_a_quadratic_loss_it_is_the_known_one(kind: str, samples: int, model:
     error = (variance.std(0) / 4000**0.5).numpy()
     assert (np.abs(variance.mean(0).numpy() - expected) < 4.5 * error).all()
     assert (error < 0.05 * expected).all()
+
+
+@pytest.mark.parametrize("gradient", [Reparametrised(), Score(baseline="none")])
+def test_on_the_sphere_no_part_of_a_gradient_is_along_the_direction(
+    gradient: AnyGradient, image_config: MakeConfig, digits: ImageData
+):
+    """The layer normalises, so that no weight of the encoder hears of that part, and it is no noise of theirs."""
+    config = image_config({"model.latent": {"kind": "vmf", "size": 4}})
+    vmf = build_model(config, digits, make_generator(0, "init")).double()
+    images = digits.batch("test", np.arange(6), None)
+    images = ImageBatch(images.pixels.double())
+    slopes = gradient_draws(vmf, Elbo(gradient=gradient).build(ObjectiveSizes(300, 4)), images, Moment(0, 1), 8, seed=0)
+    direction = vmf.encode(images).mode().detach()
+    radial = (slopes[..., :4] * direction).sum(-1)
+    assert slopes.shape == (8, 6, 5)
+    torch.testing.assert_close(radial, torch.zeros_like(radial), atol=1e-9, rtol=0.0)
+    assert (slopes[..., :4].norm(dim=-1) > 1e-3).all()
 
 
 def test_it_leaves_the_model_as_it_is(model: VAE[ImageBatch], batch: ImageBatch):

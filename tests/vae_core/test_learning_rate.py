@@ -26,14 +26,15 @@ def test_without_options_it_is_one_throughout():
 
 
 @pytest.mark.parametrize("member", get_args(get_args(AnySchedule)[0]))
-def test_a_warm_up_is_the_family_s_own_weight(member: type[Constant]):
+def test_a_warm_up_is_the_family_s_own_weight_a_step_ahead(member: type[Constant]):
     schedule = LearningRateSchedule(warmup=member())
-    assert [schedule(step, 40) for step in range(40)] == [member()(step, 40) for step in range(40)]
+    assert [schedule(step, 40) for step in range(40)] == [member()(step + 1, 40) for step in range(40)]
+    assert schedule(0, 40) > 0.0
 
 
 def test_decays_by_hand():
     """Warm-up over 4 of 12 steps, then 8 steps from 1 towards the floor of 0.2."""
-    rising = [0.0, 0.25, 0.5, 0.75]
+    rising = [0.25, 0.5, 0.75, 1.0]
     linear = LearningRateSchedule(warmup=Linear(warmup=1 / 3), decay="linear", floor=0.2)
     assert [linear(step, 12) for step in range(12)] == pytest.approx([*rising, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3], abs=1e-14)
     cosine = LearningRateSchedule(warmup=Linear(warmup=1 / 3), decay="cosine", floor=0.2)
@@ -76,15 +77,14 @@ def test_training_reports_the_rate_of_its_last_step(image_config: MakeConfig, di
     assert trainer.annealing_end == 0, "candidates wait for the objective's annealing, not for the learning rate's"
 
 
-def test_the_first_step_of_a_warm_up_moves_nothing(image_config: MakeConfig, digits: ImageData):
-    """Its rate is 0; the second step moves."""
+def test_the_first_step_of_a_warm_up_moves_the_weights(image_config: MakeConfig, digits: ImageData):
+    """Two steps of warm-up: at half the rate, and at all of it."""
     changes = {"training.lr_schedule.warmup": WARM, "training.batch_size": 5000}
     trainer, still = (Trainer(image_config(changes | {"training.epochs": 8}), digits) for _ in range(2))
     run = trainer.run()
-    assert next(run).metrics["train/lr"] == 0.0
-    assert same_weights(trainer, still)
     assert next(run).metrics["train/lr"] == 0.0015
     assert not same_weights(trainer, still)
+    assert next(run).metrics["train/lr"] == 0.003
 
 
 def test_a_decay_to_one_is_none(image_config: MakeConfig, digits: ImageData):

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vae_core.config import Adam, AdamW, AnyOptimizer, LazyAdam, Sgd
-from vae_core.optimizers import build_optimizer
+from vae_core.optimizer_config import Adam, AdamW, AnyOptimizer, LazyAdam, Sgd
 
 LR = 0.1
 START = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
@@ -55,7 +54,7 @@ def test_every_optimiser_is_here():
 @pytest.mark.parametrize(("config", "expected"), CASES, ids=[repr(config) for config, _ in CASES])
 def test_two_steps_are_those_of_the_paper(config: AnyOptimizer, expected: Callable[[Tensor], Tensor]):
     weight = nn.Parameter(START.clone())
-    optimizer = build_optimizer(config, nn.ParameterList([weight]))
+    optimizer = config.build(nn.ParameterList([weight]))
     for gradient in GRADIENTS:
         weight.grad = gradient.clone()
         optimizer.step()

@@ -16,6 +16,7 @@ from vae_core.data.images import ImageData
 from vae_core.latent.gaussian import DiagonalGaussian
 from vae_core.moment import Moment, State
 from vae_core.objectives.config import Elbo
+from vae_core.objectives.elbo import NegativeElbo
 from vae_core.objectives.interface import ObjectiveSizes
 from vae_core.objectives.options import (
     AnyFeedback,
@@ -27,7 +28,7 @@ from vae_core.objectives.options import (
     Pid,
     TotalFreeBits,
 )
-from vae_core.objectives.penalties import Penalised, build_penalty
+from vae_core.objectives.penalties import Penalised
 from vae_core.schedules import Constant, Cosine
 from vae_core.trainer import Trainer
 
@@ -36,7 +37,7 @@ FLOORS = (ExampleFreeBits, BatchFreeBits, TotalFreeBits)
 
 
 def penalise(config: Elbo, kl: Tensor, state: State | None = None, step: int = 0, total: int = 10) -> Penalised:
-    penalty = build_penalty(config)
+    penalty = NegativeElbo(config).penalty
     return penalty(kl, Moment(step, total, penalty.initial() if state is None else state))
 
 
@@ -90,7 +91,7 @@ class LinearGaussian:
 
     def fit(self, feedback: AnyFeedback, steps: int, lr: float = 0.1) -> tuple[DiagonalGaussian, Penalised]:
         """Gradient descent on the posterior of each example under this feedback; the last step's penalty."""
-        penalty = build_penalty(Elbo(feedback=feedback))
+        penalty = feedback.build()
         state = penalty.initial()
         mean, log_variance = (torch.zeros_like(self.x).requires_grad_() for _ in range(2))
         for step in range(steps):
@@ -168,7 +169,7 @@ def test_pid_by_hand():
 def test_a_pid_weight_leaves_its_bound_as_soon_as_the_error_turns(stuck: float, back: float, bound: float):
     """An integral that went on summing would keep it there for another 5000 steps."""
     config = Elbo(feedback=Pid(nats=1.5, proportional_gain=0.01, integral_gain=0.001, min_weight=0.2, max_weight=0.8))
-    state, weights = build_penalty(config).initial(), []
+    state, weights = NegativeElbo(config).penalty.initial(), []
     for rate in [stuck] * 5000 + [back] * 20:
         penalised = penalise(config, torch.full((1, 1), rate, dtype=torch.float64), state)
         state = penalised.state
@@ -197,7 +198,7 @@ FEEDBACKS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", FEEDBACKS)
 def test_a_penalty_writes_to_no_state(kind: str):
     config = Elbo.from_dict({"feedback": FEEDBACKS[kind]})
-    state = build_penalty(config).initial()
+    state = NegativeElbo(config).penalty.initial()
     before = {name: value.clone() for name, value in state.items()}
     once, again = (penalise(config, KL, state) for _ in range(2))
     assert state == before

@@ -16,9 +16,8 @@ from torch.nn.utils import clip_grad_norm_
 
 from tests.vae_core.conftest import MakeConfig
 from tests.vae_core.test_trainer import same_weights, timeless
-from vae_core.config import Adam, LazyAdam
 from vae_core.data.text import TextData
-from vae_core.optimizers import build_optimizer
+from vae_core.optimizer_config import Adam, LazyAdam
 from vae_core.row_sparse import clip_gradients
 from vae_core.trainer import Trainer
 
@@ -65,7 +64,7 @@ def test_a_row_moves_at_the_steps_that_read_it_by_the_rule_and_at_no_other():
     start = torch.randn(5, 3, dtype=torch.float64, generator=generator(4))
     with torch.no_grad():
         table.weight.copy_(start)
-    optimizer = build_optimizer(config, table)
+    optimizer = config.build(table)
     weight, first, second = start.clone(), torch.zeros(5, 3).double(), torch.zeros(5, 3).double()
     for step, (rows, values) in enumerate(zip(STEPS, gradients_of(3), strict=True), 1):
         table.weight.grad = sparse(rows, values, 5)
@@ -96,13 +95,13 @@ def test_the_rest_of_a_model_has_adam_and_a_state_goes_from_one_to_the_next():
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=draw, dtype=torch.float64))
-        optimizer = build_optimizer(config, model)
+        optimizer = config.build(model)
         for step in range(4):
             if step == 2:
                 file = io.BytesIO()
                 torch.save(optimizer.state_dict(), file)
                 file.seek(0)
-                optimizer = build_optimizer(config, model)
+                optimizer = config.build(model)
                 optimizer.load_state_dict(torch.load(file, weights_only=True))
                 for group in optimizer.param_groups:
                     group["lr"] = 0.03
@@ -118,7 +117,7 @@ def test_the_rest_of_a_model_has_adam_and_a_state_goes_from_one_to_the_next():
 def test_without_its_state_it_starts_anew():
     """As after a rollback that resets the optimiser: the next step is a first one, lr times the sign of each gradient."""
     model = nn.ModuleList([nn.Linear(3, 2, dtype=torch.float64), nn.Embedding(5, 3, dtype=torch.float64)])
-    optimizer = build_optimizer(LazyAdam(lr=0.1), model)
+    optimizer = LazyAdam(lr=0.1).build(model)
     for step in range(6):
         if step == 5:
             optimizer.state.clear()
@@ -202,12 +201,18 @@ def test_training_learns_and_goes_on_bitwise(trial: dict[str, Any], text_config:
             {"model.encoder": {"kind": "bag_of_words"}, "model.decoder": {"kind": "bag_of_words"}},
             r"optimizer\.kind: lazy_adam has nothing to be lazy with",
         ),
+        ({"model.encoder.word_vectors": {"kind": "character_cnn"}}, r"lazy_adam has nothing to be lazy with"),
         ({"model.decoder.scheduled_sampling": {"kind": "soft"}}, r"cannot go with model\.decoder\.scheduled_sampling"),
     ],
 )
 def test_what_reads_every_row_is_refused(changes: dict[str, Any], message: str, text_config: MakeConfig):
     with pytest.raises(ValidationError, match=message):
         text_config(changes | {"optimizer": LAZY})
+
+
+def test_a_decoder_s_own_table_is_one_to_be_lazy_with(text_config: MakeConfig):
+    changes = {"model.encoder.word_vectors": {"kind": "character_cnn"}, "model.decoder.embedding": 12}
+    assert text_config(changes | {"optimizer": LAZY}).optimizer.kind == "lazy_adam"
 
 
 def test_images_have_no_rows_to_be_lazy_with(image_config: MakeConfig):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from vae_core.data.arrays import digest, read_only
 from vae_core.data.base_config import short_name
@@ -23,6 +23,7 @@ from vae_core.data.errors import DataError
 from vae_core.data.files import existing_file
 from vae_core.data.labels import Numbers, label_names, label_parts, label_text, number_labels, require_examples
 from vae_core.data.splitting import SPLITS, split_indices
+from vae_core.seeding import Draws
 
 if TYPE_CHECKING:
     from vae_core.data.config import Digits, ImageConfig, Npz
@@ -84,11 +85,13 @@ class ImageData:
         parts += label_parts(labels, {split: ready[split].labels for split in SPLITS})
         return cls(ready, ready["train"].pixels.shape[1:], pixels, name, digest(parts), labels)
 
-    def plan(self, split: str, batch_size: int, generator: Generator | None) -> list[npt.NDArray[np.int64]]:
-        """The batches of an epoch as index arrays; see ``plan_shuffled``."""
+    def plan(
+        self, split: str, batch_size: int, generator: Generator | None, *, mixed: bool = False
+    ) -> list[npt.NDArray[np.int64]]:
+        """The batches of an epoch as index arrays; see ``plan_shuffled``. ``mixed`` is what text needs; images always are."""
         return plan_shuffled(len(self.splits[split]), batch_size, generator)
 
-    def batch(self, split: str, index: npt.NDArray[np.integer[Any]], generator: Generator | None = None) -> ImageBatch:
+    def batch(self, split: str, index: npt.NDArray[np.integer[Any]], generator: Draws | None = None) -> ImageBatch:
         """The images at these places, flattened, in a new tensor.
 
         Raises:
@@ -103,8 +106,15 @@ class ImageData:
         if self.pixels == "dynamic" and split == "train":
             if generator is None:
                 raise ValueError("dynamic pixels of train are drawn anew in each batch: give a generator")
-            pixels = (torch.rand(pixels.shape, generator=generator) < pixels).float()
+            pixels = (_uniform(place, pixels.shape[1], generator) < pixels).float()
         return ImageBatch(pixels, None if source.labels is None else torch.from_numpy(source.labels[place]))
+
+
+def _uniform(place: npt.NDArray[np.int64], count: int, draws: Draws) -> Tensor:
+    """So many numbers in [0, 1) for each example, (B, count)."""
+    if isinstance(draws, Generator):
+        return torch.rand(len(place), count, generator=draws)
+    return torch.stack([torch.rand(count, generator=draws(int(each))) for each in place])
 
 
 def load_digits(config: Digits) -> ImageData:

@@ -16,7 +16,7 @@ from torch import Generator
 
 from vae_core.data.arrays import digest, read_only
 from vae_core.data.base_config import short_name
-from vae_core.data.batching import TextBatch, plan_bucketed
+from vae_core.data.batching import TextBatch, plan_bucketed, plan_shuffled
 from vae_core.data.corpus import Source, prepare
 from vae_core.data.files import read_text
 from vae_core.data.labels import label_parts
@@ -24,6 +24,7 @@ from vae_core.data.python_docs import documentation_sentences
 from vae_core.data.sentences import Tokens, detect_tokens, lines, sentences
 from vae_core.data.splitting import SPLITS
 from vae_core.data.vocabulary import WordList
+from vae_core.seeding import Draws
 
 if TYPE_CHECKING:
     from vae_core.data.tables import Cells
@@ -83,11 +84,18 @@ class TextData:
         parts += label_parts(labels, {split: splits[split].labels for split in SPLITS})
         return cls(dict(splits), vocabulary, name, digest(parts), labels)
 
-    def plan(self, split: str, batch_size: int, generator: Generator | None) -> list[npt.NDArray[np.int64]]:
-        """The batches of an epoch as index arrays, of like lengths each; see ``plan_bucketed``."""
-        return plan_bucketed(self.splits[split].lengths, batch_size, generator)
+    def plan(
+        self, split: str, batch_size: int, generator: Generator | None, *, mixed: bool = False
+    ) -> list[npt.NDArray[np.int64]]:
+        """The batches of an epoch as index arrays: of like lengths each, see ``plan_bucketed``, or with lengths mixed.
 
-    def batch(self, split: str, index: npt.NDArray[np.integer[Any]], generator: Generator | None = None) -> TextBatch:
+        Args:
+            mixed: each batch is a random draw of the split, with more padding; see ``plan_shuffled``.
+        """
+        lengths = self.splits[split].lengths
+        return plan_shuffled(len(lengths), batch_size, generator) if mixed else plan_bucketed(lengths, batch_size, generator)
+
+    def batch(self, split: str, index: npt.NDArray[np.integer[Any]], generator: Draws | None = None) -> TextBatch:
         """The sentences at these places, in new tensors. ``generator`` is what image data need; text draws nothing."""
         source, words = self.splits[split], self.vocabulary
         place = np.asarray(index, dtype=np.int64)

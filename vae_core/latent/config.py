@@ -36,7 +36,8 @@ class BatchNorm(Config):
     """Posterior means through batch normalisation with a fixed scale and a learned shift (BN-VAE, Zhu et al. 2020)."""
 
     gamma: Positive = 0.5
-    """The scale: with the standard prior the rate of a training batch is at least size x gamma^2 / 2 nats."""
+    """The scale: with the standard prior the rate of a training batch is at least size x gamma^2 / 2 nats; a learned prior may
+    follow the means, and nothing then holds the rate."""
     momentum: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     """A batch's share in the running mean and variance, by which evaluation normalises."""
 
@@ -46,13 +47,16 @@ class GaussianLatent(LatentConfig):
 
     kind: Literal["gaussian"] = "gaussian"
     size: Count = 32
+    variance: Positive | None = None
+    """Of every posterior in each dimension; null: learned. Fixed at v it keeps the rate to the standard prior at size x
+    (v - 1 - log v) / 2 nats or more."""
     batch_norm: BatchNorm | None = None
     """Of the means; null: none."""
 
     def build(self, features: int, generator: Generator) -> PosteriorLayer:
         from vae_core.latent.gaussian import GaussianPosterior
 
-        return GaussianPosterior(features, self.size, generator, self.batch_norm)
+        return GaussianPosterior(features, self.size, generator, self.batch_norm, self.variance)
 
     def misfits(self, trial: TrialConfig) -> list[str]:
         if self.batch_norm is None or trial.training.batch_size > 1:

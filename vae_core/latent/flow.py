@@ -57,5 +57,5 @@ class Flow(Prior):
             family = _FAMILIES[config.family]
             self.flow = family(self.size, transforms=config.transforms, hidden_features=config.hidden)
 
-    def forward(self) -> FlowDensity:
+    def given(self, labels: Tensor | None) -> FlowDensity:
         return FlowDensity(self.flow(), self.size, next(self.flow.parameters()))

@@ -80,17 +80,33 @@ class StandardNormal(PriorDensity):
 
 
 class GaussianPosterior(PosteriorLayer):
-    """Reads mean and log variance off the encoder's summary, (B, S) -> two (B, Z)."""
+    """Reads mean and log variance off the encoder's summary, (B, S) -> two (B, Z).
 
-    def __init__(self, features: int, size: int, generator: Generator, batch_norm: BatchNorm | None = None) -> None:
+    Args:
+        batch_norm: of the means; None: none.
+        variance: of every posterior; None: each its own.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        size: int,
+        generator: Generator,
+        batch_norm: BatchNorm | None = None,
+        variance: float | None = None,
+    ) -> None:
         super().__init__()
         self.size = self.noise_size = size
         self.reference = StandardNormal(size)
-        self.layer = linear(features, 2 * size, generator)
+        self.log_variance = None if variance is None else math.log(variance)
+        self.layer = linear(features, 2 * size if variance is None else size, generator)
         self.means = None if batch_norm is None else NormalisedMeans(size, batch_norm)
 
     def forward(self, summary: Tensor, training: bool = False) -> DiagonalGaussian:
-        mean, log_variance = self.layer(summary).chunk(2, dim=-1)
+        read = self.layer(summary)
+        mean, log_variance = read[:, : self.size], read[:, self.size :]
+        if self.log_variance is not None:
+            log_variance = torch.full_like(mean, self.log_variance)
         if self.means is not None:
             mean = self.means(mean, training)
         return DiagonalGaussian(mean, log_variance)

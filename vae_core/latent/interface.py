@@ -101,6 +101,10 @@ class Posterior(ABC):
         named = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]  # as above
         return {name: value for name, value in named.items() if isinstance(value, Tensor)}
 
+    def tangent(self, slopes: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Gradients by the parameters, by name and shaped as they are, less what no change within the family can follow."""
+        return slopes
+
     def detach(self) -> Self:
         """The same distributions, their parameters held fixed."""
         return self.map(Tensor.detach)
@@ -185,13 +189,10 @@ class Prior(nn.Module, ABC):
     """How many labels it tells apart; 0: it asks for none."""
 
     @abstractmethod
-    def forward(self) -> PriorDensity:
-        """The density under the parameters as they stand."""
-
     def given(self, labels: Tensor | None) -> PriorDensity:
-        """p(z|y) of examples with these labels, (B,); p(z) where the prior asks for none."""
-        density: PriorDensity = self()
-        return density
+        """The density under the parameters as they stand: p(z|y) of examples with these labels, (B,), or p(z) where the prior
+        asks for none.
+        """
 
 
 def divergence(posterior: Posterior, prior: PriorDensity, points: Points) -> Tensor:

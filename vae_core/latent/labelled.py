@@ -12,7 +12,6 @@ from torch import Generator, Tensor, nn
 
 from vae_core.latent.gaussian import DiagonalGaussian
 from vae_core.latent.interface import Posterior, Prior, PriorDensity, PriorSizes
-from vae_core.latent.mixture import Mixture
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class GaussianOfEach(PriorDensity):
 
 
 class LabelGaussians(Prior):
-    """A learned diagonal Gaussian a label, N(0, I) at first; without a label, one of them, each equally likely."""
+    """A learned diagonal Gaussian a label, N(0, I) at first."""
 
     closed_form = True
 
@@ -49,9 +48,6 @@ class LabelGaussians(Prior):
         self.labels = sizes.labels
         self.mean = nn.Parameter(torch.zeros(sizes.labels, sizes.layer.size))
         self.log_variance = nn.Parameter(torch.zeros(sizes.labels, sizes.layer.size))
-
-    def forward(self) -> PriorDensity:
-        return Mixture(DiagonalGaussian(self.mean, self.log_variance), self.mean.new_zeros(len(self.mean)))
 
     def given(self, labels: Tensor | None) -> PriorDensity:
         assert labels is not None, "data without labels"

@@ -52,7 +52,7 @@ class GaussianMixture(Prior):
         self.log_variance = nn.Parameter(torch.full(shape, math.log(0.5)))
         self.logits = nn.Parameter(torch.zeros(components))
 
-    def forward(self) -> Mixture:
+    def given(self, labels: Tensor | None) -> Mixture:
         return Mixture(DiagonalGaussian(self.mean, self.log_variance), self.logits)
 
 
@@ -70,6 +70,6 @@ class Vamp(Prior):
         self.inputs = nn.Parameter(torch.randn(components, sizes.inputs.size, generator=sizes.generator))
         self._reader = sizes.inputs
 
-    def forward(self) -> Mixture:
+    def given(self, labels: Tensor | None) -> Mixture:
         components = self._reader.posterior(self.inputs)
         return Mixture(components, self.inputs.new_zeros(len(self.inputs)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from vae_core.latent.interface import Prior, PriorDensity
 
 
@@ -14,5 +16,5 @@ class Reference(Prior):
         super().__init__()
         self.density = density
 
-    def forward(self) -> PriorDensity:
+    def given(self, labels: Tensor | None) -> PriorDensity:
         return self.density

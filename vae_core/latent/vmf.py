@@ -72,6 +72,10 @@ class VonMisesFisher(Posterior):
         tangent = _reject(tangent, direction)
         return angle.cos().to(direction).unsqueeze(-1) * direction + angle.sin().to(direction).unsqueeze(-1) * tangent
 
+    def tangent(self, slopes: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Less the part along the direction, whose length stays 1."""
+        return slopes | {"direction": _reject(slopes["direction"], self.direction)}
+
     def log_prob(self, z: Tensor) -> Tensor:
         squared = (z.double() - self.direction.double()).square().sum(-1)  # 2 - 2 w, with the digits of a small angle
         return self._log_density(squared).to(z)

@@ -73,11 +73,7 @@ class BagOfWordsTextDecoder(TextDecoder):
     def nll_and_gap(self, batch: TextBatch, z: Tensor, negatives: Generator) -> tuple[Tensor, Tensor]:
         hidden = self.body(z, None)
         exact = self._nll(batch, hidden)
-        if self.head.normalised:
-            return exact, torch.zeros_like(exact)
-        packed, states, targets = self._word_by_word(batch, hidden)
-        approximate = self.head.approximate_nll(states, targets, negatives)
-        return exact, torch.full_like(exact, torch.nan) if approximate is None else packed.sums(approximate) - exact
+        return exact, self._gap(exact, lambda: self._word_by_word(batch, hidden), negatives)
 
     def bytes_per_sample(self, batch: TextBatch) -> int:
         # hidden layers, then logits, their exponentials and log probabilities of all words; the words picked from them

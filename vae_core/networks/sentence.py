@@ -77,10 +77,7 @@ class SentenceDecoder(TextDecoder):
     def nll_and_gap(self, batch: TextBatch, z: Tensor, negatives: Generator) -> tuple[Tensor, Tensor]:
         packed, hidden, targets = self._forced(batch, z)
         exact = packed.sums(self.head.nll(hidden, targets))
-        if self.head.normalised:
-            return exact, torch.zeros_like(exact)
-        approximate = self.head.approximate_nll(hidden, targets, negatives)
-        return exact, torch.full_like(exact, torch.nan) if approximate is None else packed.sums(approximate) - exact
+        return exact, self._gap(exact, lambda: (packed, hidden, targets), negatives)
 
     def _unroll_in_training(self, words: Tensor, z: Tensor, moment: Moment, streams: Streams) -> Tensor:
         """Hidden states (B, T, H) as training takes them; for a decoder that does more than teacher forcing to override."""

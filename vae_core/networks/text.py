@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from torch import Tensor
+import torch
+from torch import Generator, Tensor
 
 from vae_core.data.batching import TextBatch
 from vae_core.data.vocabulary import WordList
@@ -31,6 +33,18 @@ class TextDecoder(Decoder[TextBatch]):
 
     def tokens(self, batch: TextBatch) -> int:
         return batch.tokens if self.predicts_end else batch.tokens - batch.size
+
+    def _gap(self, exact: Tensor, words: Callable[[], tuple[Packed, Tensor, Tensor]], negatives: Generator) -> Tensor:
+        """What the training loss adds to the exact one, both (K, B); see ``nll_and_gap``.
+
+        Args:
+            words: gives the words as training scores them: what the softmax reads of each, (N, D), and the word itself, (N,).
+        """
+        if self.head.normalised:
+            return torch.zeros_like(exact)
+        packed, hidden, targets = words()
+        approximate = self.head.approximate_nll(hidden, targets, negatives)
+        return torch.full_like(exact, torch.nan) if approximate is None else packed.sums(approximate) - exact
 
     @abstractmethod
     def first_state(self, z: Tensor) -> State:

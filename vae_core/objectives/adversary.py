@@ -27,9 +27,10 @@ class AdversarialAutoencoder(WassersteinAutoencoder):
     D = -log s(T(z)). wasserstein (Gulrajani et al. 2017): T(p) - T(z), less the gradient penalty, is raised, and is D.
     """
 
+    config: WaeAdversary
+
     def __init__(self, config: WaeAdversary, size: int) -> None:
         super().__init__(config)
-        self.config = config.critic
         self.critic = CriticNetwork(config.critic, size)
 
     def initial(self, generator: Generator, device: torch.device | str = "cpu") -> State:
@@ -37,11 +38,11 @@ class AdversarialAutoencoder(WassersteinAutoencoder):
 
     def distance(self, z: Tensor, prior: DrawPrior, moment: Moment, streams: Streams) -> Distance:
         state, fixed = moment.state, z.detach()
-        for _ in range(self.config.steps):
+        for _ in range(self.config.critic.steps):
             real = prior().detach()
             state, loss = self.critic.fit(state, self._loss(fixed, real, streams))
         scores = self.critic.score(state, z)
-        if isinstance(self.config, WassersteinCritic):
+        if isinstance(self.config.critic, WassersteinCritic):
             value = self.critic.score(state, real).mean() - scores.mean()
         else:
             value = softplus(-scores).mean()
@@ -49,7 +50,7 @@ class AdversarialAutoencoder(WassersteinAutoencoder):
 
     def _loss(self, z: Tensor, real: Tensor, streams: Streams) -> Loss:
         """What the critic lowers."""
-        config = self.config
+        config = self.config.critic
         if isinstance(config, WassersteinCritic):
             return lambda score: (
                 score(z).mean() - score(real).mean() + config.gradient_penalty * _gradient_penalty(score, z, real, streams.noise)

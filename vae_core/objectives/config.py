@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from vae_core.configurable import Config, Count, Positive
-from vae_core.latent.config import CategoricalLatent
+from vae_core.latent.config import CategoricalLatent, GaussianLatent
 from vae_core.latent.options import GumbelEstimator
 from vae_core.objectives.options import (
     AnyCritic,
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 class ObjectiveConfig(Config):
     """One member of the family; ``build`` makes its loss."""
+
+    compares_codes: ClassVar[bool] = False
+    """Whether it takes a batch's codes for draws of q(z). Its batches of text are then of mixed lengths, at the cost of padding:
+    sentences of like length are draws of q(z | length)."""
 
     kind: str
     gradient_variance: Annotated[int, Field(ge=2)] | None = None
@@ -112,16 +116,10 @@ class ImportanceWeighted(ObjectiveConfig):
     same mean and less variance."""
 
     def misfits(self, trial: TrialConfig) -> list[str]:
-        softmax, latent, faults = trial.model.softmax.kind, trial.model.latent.kind, []
-        if softmax in ("negative_sampling", "nce"):
-            faults.append(
-                f"objective.kind: iwae weighs samples by likelihood, of which model.softmax.kind: {softmax} trains none"
-            )
-        if latent == "categorical":
-            faults.append(
-                "objective.kind: iwae needs codes that move with the posterior; those of model.latent.kind: categorical jump"
-            )
-        return faults
+        softmax = trial.model.softmax.kind
+        if softmax not in ("negative_sampling", "nce"):
+            return []
+        return [f"objective.kind: iwae weighs samples by likelihood, of which model.softmax.kind: {softmax} trains none"]
 
     def build(self, sizes: ObjectiveSizes) -> Objective:
         from vae_core.objectives.iwae import NegativeImportanceWeighted
@@ -135,20 +133,28 @@ class WassersteinConfig(ObjectiveConfig):
     Tolstikhin et al. 2018. No code is drawn to the prior by itself: the rate has no weight, and validation's neg_elbo has it.
     """
 
+    compares_codes = True
     weight: Positive = 10.0
     """Of the distance, once annealing has ended."""
     annealing: AnySchedule = Constant()
     """The share of the weight at each step."""
     encoder: Literal["stochastic", "deterministic"] = "stochastic"
-    """Codes are samples of the posterior, or its means. Then nothing trains the variances, which validation still samples by."""
+    """Codes are samples of the posterior, or its means. Validation samples then too: by a variance that the latent has to fix."""
 
     def misfits(self, trial: TrialConfig) -> list[str]:
-        latent, prior = trial.model.latent.kind, trial.model.prior.kind
+        latent, prior, means = trial.model.latent, trial.model.prior.kind, self.encoder == "deterministic"
         faults = []
-        if latent == "categorical":
-            faults.append(f"objective.kind: {self.kind} compares continuous codes, not those of model.latent.kind: {latent}")
-        elif self.encoder == "deterministic" and latent != "gaussian":
-            faults.append(f"objective.encoder: deterministic takes the mean of a Gaussian, not of model.latent.kind: {latent}")
+        if isinstance(latent, CategoricalLatent):
+            faults.append(f"objective.kind: {self.kind} compares continuous codes, not those of model.latent.kind: {latent.kind}")
+        elif means and not isinstance(latent, GaussianLatent):
+            faults.append(
+                f"objective.encoder: deterministic takes the mean of a Gaussian, not of model.latent.kind: {latent.kind}"
+            )
+        elif means and isinstance(latent, GaussianLatent) and latent.variance is None:
+            faults.append(
+                "objective.encoder: deterministic trains no variance, and validation samples by it: fix it by "
+                "model.latent.variance, such as 0.01"
+            )
         if prior != "standard":
             faults.append(f"objective.kind: {self.kind} draws codes to a prior that stays: model.prior.kind: {prior} is learned")
         return faults
@@ -164,7 +170,7 @@ class WaeMmd(WassersteinConfig):
     scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
     """s, each a kernel."""
     sigma: Positive = 1.0
-    """The prior's standard deviation."""
+    """In standard deviations of the prior, of which a coordinate on the sphere of ``vmf`` has 1 / sqrt(d)."""
 
     def misfits(self, trial: TrialConfig) -> list[str]:
         return super().misfits(trial) + _no_pairs(self, trial)
@@ -196,6 +202,7 @@ class BetaTcVae(ObjectiveConfig):
     The three add up to the rate, and are estimated from the codes of a batch.
     """
 
+    compares_codes = True
     kind: Literal["beta_tcvae"] = "beta_tcvae"
     alpha: NotNegative = 1.0
     """Weight of the mutual information between x and z."""
@@ -227,6 +234,7 @@ class FactorVae(ObjectiveConfig):
     It tells the codes of a batch from the same ones with each dimension permuted over the batch.
     """
 
+    compares_codes = True
     kind: Literal["factor_vae"] = "factor_vae"
     gamma: NotNegative = 10.0
     """Weight of the total correlation."""
@@ -250,12 +258,18 @@ def _no_pairs(objective: ObjectiveConfig, trial: TrialConfig) -> list[str]:
 
 
 def _critic_left_behind(objective: ObjectiveConfig, trial: TrialConfig) -> list[str]:
-    if trial.training.procedure.kind != "aggressive":
-        return []
-    return [
-        f"training.procedure.kind: aggressive lets the encoder run ahead of the critic of objective.kind: {objective.kind}, "
-        "which moves once a step: take another procedure"
-    ]
+    training, faults = trial.training, []
+    if training.procedure.kind == "aggressive":
+        faults.append(
+            f"training.procedure.kind: aggressive lets the encoder run ahead of the critic of objective.kind: {objective.kind}, "
+            "which moves once a step: take another procedure"
+        )
+    if training.accumulate > 1:
+        faults.append(
+            f"training.accumulate: {training.accumulate} trains a copy of the critic of objective.kind: {objective.kind} on each "
+            "batch of a step, and copies have no mean: leave it at 1"
+        )
+    return faults
 
 
 def _no_gaussian(objective: ObjectiveConfig, trial: TrialConfig) -> list[str]:

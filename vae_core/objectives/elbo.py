@@ -9,9 +9,8 @@ from vae_core.model import VAE
 from vae_core.moment import Moment, State
 from vae_core.networks.interface import BatchT
 from vae_core.objectives.config import Elbo
-from vae_core.objectives.gradients import build_gradient
 from vae_core.objectives.interface import Objective, Terms
-from vae_core.objectives.penalties import build_penalty
+from vae_core.objectives.penalties import Weighted
 from vae_core.seeding import Streams
 
 
@@ -23,8 +22,8 @@ class NegativeElbo(Objective):
     """
 
     def __init__(self, config: Elbo) -> None:
-        self.gradient = build_gradient(config)
-        self.penalty = build_penalty(config)
+        self.gradient = config.gradient.build(config.samples)
+        self.penalty = Weighted(config) if config.feedback is None else config.feedback.build()
 
     def initial(self, generator: Generator, device: torch.device | str = "cpu") -> State:
         return self.penalty.initial(device) | self.gradient.initial(device)

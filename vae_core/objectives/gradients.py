@@ -15,7 +15,6 @@ from vae_core.latent.interface import Posterior, divergence
 from vae_core.model import VAE
 from vae_core.moment import Moment, State
 from vae_core.networks.interface import BatchT
-from vae_core.objectives.config import Elbo
 from vae_core.objectives.options import Score
 from vae_core.seeding import Streams
 
@@ -108,9 +107,3 @@ class ScoreFunction(Gradient):
         total, weight, keep = f"{_PREFIX}{name}.sum", f"{_PREFIX}{name}.weight", self.config.decay
         moved = keep * state[total] + (1.0 - keep) * values.mean().double()
         return {total: moved, weight: keep * state[weight] + (1.0 - keep)}
-
-
-def build_gradient(config: Elbo) -> Gradient:
-    """The estimator that an objective's options name."""
-    gradient = config.gradient
-    return ScoreFunction(gradient, config.samples) if isinstance(gradient, Score) else ThroughSamples(config.samples)

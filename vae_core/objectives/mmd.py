@@ -41,9 +41,10 @@ class MmdAutoencoder(WassersteinAutoencoder):
     A batch of one, such as an epoch's last may be, has no pairs, and no distance.
     """
 
+    config: WaeMmd
+
     def __init__(self, config: WaeMmd) -> None:
         super().__init__(config)
-        self.config = config
 
     def distance(self, z: Tensor, prior: DrawPrior, moment: Moment, streams: Streams) -> Distance:
         constants = [2.0 * z.shape[1] * self.config.sigma**2 * scale for scale in self.config.scales]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from vae_core.configurable import Config, Count, Positive
 from vae_core.schedules import AnySchedule, Linear
+
+if TYPE_CHECKING:
+    from vae_core.objectives.gradients import Gradient
+    from vae_core.objectives.penalties import Penalty
 
 NotNegative = Annotated[float, Field(ge=0.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -45,7 +49,17 @@ class TotalFreeBits(FreeBits):
 AnyFreeBits = Annotated[ExampleFreeBits | BatchFreeBits | TotalFreeBits, Field(discriminator="kind")]
 
 
-class Capacity(Config):
+class Feedback(Config):
+    """What sets the weight of the KL by the rate; ``build`` makes the penalty."""
+
+    kind: str
+
+    def build(self) -> Penalty:
+        """Makes the penalty; imports torch."""
+        raise NotImplementedError
+
+
+class Capacity(Feedback):
     """Capacity (Burgess et al. 2018): gamma |KL - C(t)|, which pulls the rate up as well as down to C(t)."""
 
     kind: Literal["capacity"] = "capacity"
@@ -56,8 +70,13 @@ class Capacity(Config):
     schedule: AnySchedule = Linear()
     """The share of ``nats`` that C(t) is at each step; annealing ends with it."""
 
+    def build(self) -> Penalty:
+        from vae_core.objectives.penalties import CapacityPenalty
 
-class Pid(Config):
+        return CapacityPenalty(self)
+
+
+class Pid(Feedback):
     """ControlVAE (Shao et al. 2020, alg. 1): a controller sets the weight of the KL so that the rate comes to a set point.
 
     With e(t) = nats - KL(t): weight = min + K_p / (1 + exp(e(t))) - K_i sum_s e(s), cut to [min, max]. As in the paper there
@@ -80,8 +99,13 @@ class Pid(Config):
             raise ValueError(f"min_weight: {self.min_weight} must be below max_weight: {self.max_weight}")
         return self
 
+    def build(self) -> Penalty:
+        from vae_core.objectives.penalties import PidPenalty
 
-class MinimumRate(Config):
+        return PidPenalty(self)
+
+
+class MinimumRate(Feedback):
     """Minimum desired rate (Pelsmaeker & Aziz 2020): -ELBO + u (nats - KL), least over the model, greatest over u >= 0.
 
     u = softplus(v), and v rises by ``lr`` times its gradient at each step. Where the rate of the plain ELBO is above ``nats``, u
@@ -94,17 +118,37 @@ class MinimumRate(Config):
     lr: Positive = 0.003
     """Step size of the multiplier's gradient ascent; where it is too large, rate and multiplier chase each other for ever."""
 
+    def build(self) -> Penalty:
+        from vae_core.objectives.penalties import MinimumRatePenalty
+
+        return MinimumRatePenalty(self)
+
 
 AnyFeedback = Annotated[Capacity | Pid | MinimumRate, Field(discriminator="kind")]
 
 
-class Reparametrised(Config):
+class GradientConfig(Config):
+    """How the encoder learns of the expectation under its posterior; ``build`` makes the estimator."""
+
+    kind: str
+
+    def build(self, samples: int) -> Gradient:
+        """Makes the estimator by so many samples an example; imports torch."""
+        raise NotImplementedError
+
+
+class Reparametrised(GradientConfig):
     """The encoder learns through its samples, which move with its parameters (Kingma & Welling 2014)."""
 
     kind: Literal["reparametrised"] = "reparametrised"
 
+    def build(self, samples: int) -> Gradient:
+        from vae_core.objectives.gradients import ThroughSamples
 
-class Score(Config):
+        return ThroughSamples(samples)
+
+
+class Score(GradientConfig):
     """The score function estimator, REINFORCE (Williams 1992): (loss - baseline) x the gradient of log q(z|x) at hard samples.
 
     It needs no gradient of the loss by z, and pays for that in variance; the decoder learns as ever. A KL in closed form is
@@ -124,6 +168,11 @@ class Score(Config):
         if self.decay != 0.9 and self.baseline != "running_mean":
             raise ValueError(f"decay: {self.decay} is for baseline: running_mean; baseline: {self.baseline} has none")
         return self
+
+    def build(self, samples: int) -> Gradient:
+        from vae_core.objectives.gradients import ScoreFunction
+
+        return ScoreFunction(self, samples)
 
 
 AnyGradient = Annotated[Reparametrised | Score, Field(discriminator="kind")]

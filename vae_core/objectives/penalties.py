@@ -149,15 +149,3 @@ _FREE_BITS: dict[type[FreeBits], Callable[[Tensor, float], Tensor]] = {
     TotalFreeBits: lambda kl, nats: _rate(kl).clamp(min=nats),
 }
 """What each floor makes of the KL."""
-
-
-def build_penalty(config: Elbo) -> Penalty:
-    """The penalty that an objective's options name."""
-    feedback = config.feedback
-    if isinstance(feedback, Capacity):
-        return CapacityPenalty(feedback)
-    if isinstance(feedback, Pid):
-        return PidPenalty(feedback)
-    if isinstance(feedback, MinimumRate):
-        return MinimumRatePenalty(feedback)
-    return Weighted(config)

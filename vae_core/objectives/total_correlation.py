@@ -37,7 +37,7 @@ def weighted_log_weights(batch: int, examples: int, like: Tensor) -> Tensor:
 
 
 def stratified_log_weights(batch: int, examples: int, like: Tensor) -> Tensor:
-    """Minibatch stratified sampling (Chen et al. 2018, app. C.2), (B, B): with these weights q(z_i) is estimated without bias.
+    """Minibatch stratified sampling (Chen et al. 2018, app. C.2), (B, B): q(z_i) without bias, for a batch drawn at random.
 
     With M = B - 1: 1/N for the posterior that z_i is of, (N - M)/(N M) for one other, 1/M for all the rest; they sum to 1. A
     batch of one has the 1/N alone.

@@ -39,21 +39,22 @@ class WassersteinAutoencoder(Objective):
     """mean_x -log p(x|z) + weight a(t) D(q(z), p(z)), z ~ q(z|x) or its mean (Tolstikhin et al. 2018, eq. 4)."""
 
     def __init__(self, config: WassersteinConfig) -> None:
-        self.options = config
+        self.config = config
 
     @abstractmethod
     def distance(self, z: Tensor, prior: DrawPrior, moment: Moment, streams: Streams) -> Distance:
-        """D of a batch's codes (B, Z)."""
+        """D of a batch's codes (B, Z), which like the prior's are in units of the prior's standard deviation."""
 
     def annealing_end(self, total: int) -> int:
-        return self.options.annealing.end(total)
+        return self.config.annealing.end(total)
 
     def terms(self, model: VAE[BatchT], batch: BatchT, moment: Moment, streams: Streams) -> Terms:
         posterior, prior = model.encode(batch, streams.dropout), model.prior_of(batch)
-        stochastic = self.options.encoder == "stochastic"
+        stochastic = self.config.encoder == "stochastic"
         z = posterior.draw(1, streams.noise) if stochastic else posterior.expectation().unsqueeze(0)
         distortion = model.training_nll(batch, z, moment, streams).mean()
         rate = divergence(posterior, prior, Points(z)).sum(-1).mean()
-        found = self.distance(z[0], lambda: prior.sample(batch.size, streams.prior).to(z), moment, streams)
-        weight = self.options.weight * self.options.annealing(moment.step, moment.total)
+        unit = posterior.unit
+        found = self.distance(z[0] / unit, lambda: prior.sample(batch.size, streams.prior).to(z) / unit, moment, streams)
+        weight = self.config.weight * self.config.annealing(moment.step, moment.total)
         return Terms(distortion + weight * found.value, distortion, rate, weight, found.state, found.extra)

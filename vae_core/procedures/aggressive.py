@@ -30,6 +30,7 @@ class AggressiveEncoder(Procedure):
         self._config = config
         self._data, self._device = surroundings.data, surroundings.device
         self._batch_size = surroundings.trial.training.batch_size
+        self._mixed = surroundings.trial.objective.compares_codes
         self._streams = Streams.create(derive_seed(surroundings.trial.seed, "aggressive"), self._device)
         self._encoder = encoder_parameters(surroundings.model)
         own = {id(parameter) for parameter in self._encoder}
@@ -41,7 +42,7 @@ class AggressiveEncoder(Procedure):
         self.updates = 0
         """Of the encoder alone, so far."""
         self._information = 0.0
-        """On validation, of the last epoch; of no epoch before the first."""
+        """On validation, of the weights that the epoch begins with; of none before the first."""
 
     def before_step(self, updates: Updates) -> list[nn.Parameter] | None:
         """Updates the encoder until its loss stops falling; then it is the others' turn."""
@@ -64,6 +65,9 @@ class AggressiveEncoder(Procedure):
         self._information = scores["mutual_information"]
         self._plan = []
 
+    def after_rollback(self, scores: Mapping[str, float]) -> None:
+        self._information = scores["mutual_information"]
+
     def metrics(self) -> dict[str, float]:
         return {"train/encoder_updates": float(self.updates)}
 
@@ -79,7 +83,7 @@ class AggressiveEncoder(Procedure):
     def _update(self, updates: Updates) -> tuple[Tensor, int]:
         """One update of the encoder; the loss of its batch, summed, and the tokens (images) that it was summed over."""
         if not self._plan:
-            self._plan = self._data.plan("train", self._batch_size, self._streams.shuffle)
+            self._plan = self._data.plan("train", self._batch_size, self._streams.shuffle, mixed=self._mixed)
         place = int(torch.randint(len(self._plan), (), generator=self._streams.shuffle))
         batch: Any = self._data.batch("train", self._plan[place], self._streams.binarise).to(self._device)
         loss = updates.aside(batch, self._encoder, self._streams)

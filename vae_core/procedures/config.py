@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from vae_core.configurable import Config, Count
+from vae_core.latent.config import VonMisesFisherLatent
 from vae_core.objectives.config import Elbo
 from vae_core.plugins import extended
 
@@ -79,6 +80,11 @@ class Pretraining(ProcedureConfig):
             faults.append(
                 "training.procedure.kind: pretraining is a weight of 0 on the KL of objective.kind: elbo, and "
                 f"{trial.objective.kind} has none"
+            )
+        if isinstance(latent := trial.model.latent, VonMisesFisherLatent) and latent.concentration is not None:
+            faults.append(
+                "training.procedure.kind: pretraining is a weight of 0 on the KL, which model.latent.concentration: "
+                f"{latent.concentration} makes a constant"
             )
         if self.epochs >= trial.training.epochs:
             faults.append(

@@ -43,6 +43,9 @@ class Procedure:
     def after_epoch(self, scores: Mapping[str, float]) -> None:
         """Is told what validation gave, by the names of ``evaluate``."""
 
+    def after_rollback(self, scores: Mapping[str, float]) -> None:
+        """Is told, before the epoch that follows a return to the best weights, what validation gave of these."""
+
     def metrics(self) -> dict[str, float]:
         """To be reported with the epoch, by the names of ``vae_core.metrics``."""
         return {}

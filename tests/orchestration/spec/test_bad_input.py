@@ -46,7 +46,7 @@ ONE = {
         "optimizer: {kind: sgd, betas: [0.9, 0.9]}",
         "betas",
         "trial.optimizer.betas",
-        "no field of kind sgd, but of: adam, adamw",
+        "no field of kind sgd, but of: adam, lazy_adam, adamw",
     ),
     "wrong type": Case("epochs: 3", "epochs: 3.5", "3.5", "trial.training.epochs", "integer"),
     "text for a number": Case("epochs: 3", "epochs: '3'", "'3'", "trial.training.epochs", "integer"),
@@ -259,7 +259,8 @@ def test_everything_is_told_at_once_in_the_order_of_the_file() -> None:
     blocks = re.split(r"\n(?=\S)", str(caught.value))
     assert len(blocks) == 9
     assert blocks[1] == (
-        "f.yaml:5:16: trial.data.kind: must be one of: python_docs, text_file, csv, json_lines, parquet, digits, npz\n"
+        "f.yaml:5:16: trial.data.kind: must be one of: python_docs, text_file, labelled_files, csv, json_lines, parquet, "
+        "huggingface, digits, npz\n"
         '    it reads: "digts"\n'
         "    did you mean: digits"
     )

@@ -37,7 +37,8 @@ def test_templates_are_valid(validator: Any, name: str) -> None:
 
 
 INVALID = {
-    "unknown key": ("run_cap: 4", "run_cap: 4\nconfirm: {top: 3}"),
+    "unknown key": ("run_cap: 4", "run_cap: 4\nconfirmation: {top: 3}"),
+    "unknown key of confirm": ("run_cap: 4", "run_cap: 4\nconfirm: {tops: 3}"),
     "no run_cap": ("run_cap: 4\n", ""),
     "wrong version": ("version: 1", "version: 2"),
     "unsafe name": ("name: tiny", "name: ../tiny"),

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.spec import SweepFileError, check_data_files, load_sweep, make_trial_config, parse_sweep, spec_text
+from orchestration.spec.budget import Budget
+from orchestration.spec.early_terminate import Asha
 from orchestration.spec.search_space import SearchSpace
-from orchestration.spec.sections import Asha, Budget
 from tests.conftest import ROOT, TINY
 
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -222,6 +223,22 @@ def test_files_of_tables_are_found_and_checked_too(tmp_path: Path, monkeypatch: 
     assert parse_sweep(text, data_files=True).trial["data"]["valid"] == str(tmp_path / "data" / "valid.txt")
 
 
+def test_files_of_labels_are_found_and_checked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_data(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    one = "train: data/train.txt, valid: data/valid.txt}"
+    text = TEXT_FILES.replace("kind: text_file", "kind: labelled_files").replace(
+        one, "train: {a: data/train.txt, b: data/valid.txt}}"
+    )
+    assert parse_sweep(text, data_files=True).trial["data"]["train"] == {
+        label: str(tmp_path / "data" / name) for label, name in (("a", "train.txt"), ("b", "valid.txt"))
+    }
+    (tmp_path / "data" / "valid.txt").write_text("")
+    with pytest.raises(SweepFileError, match="the file is empty") as caught:
+        parse_sweep(text, data_files=True)
+    assert [fault.path for fault in caught.value.faults] == ["trial.data.train.b"]
+
+
 def test_loading_needs_no_heavy_import_and_no_time() -> None:
     program = f"""
 import sys, time
@@ -242,3 +259,12 @@ print(*sorted({{"torch", "ray", "mlflow", "optuna", "numpy", "pandas", "sklearn"
 def test_durations_are_in_seconds() -> None:
     times = {"90s": 90, "30m": 1800, "2h": 7200, "1h30m": 5400, "1d1s": 86401}
     assert {text: Budget(wall_time=text).wall_time_s for text in times} == times
+
+
+def test_a_directory_s_name_becomes_absolute_and_a_name_of_the_hub_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_data(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name, found in (("data", str(tmp_path / "data")), ("stanfordnlp/imdb", "stanfordnlp/imdb")):
+        data = f"kind: huggingface, name: {name}}}"
+        text = TEXT_FILES.replace("kind: text_file, train: data/train.txt, valid: data/valid.txt}", data)
+        assert parse_sweep(text, data_files=True).trial["data"]["name"] == found

@@ -33,7 +33,7 @@ CONFIG = TrialConfig.from_dict(
     {
         "seed": 3,
         "data": {"kind": "digits"},
-        "model": {"encoder": {"kind": "mlp"}, "decoder": {"kind": "mlp"}, "latent": {"size": 4}},
+        "model": {"encoder": {"kind": "mlp"}, "decoder": {"kind": "mlp"}, "latent": {"kind": "gaussian", "size": 4}},
         "optimizer": {"kind": "adam", "lr": 1e-5},
     }
 )

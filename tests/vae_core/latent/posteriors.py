@@ -18,6 +18,7 @@ from vae_core.latent.options import MarginalEstimator, StraightThroughEstimator
 FEATURES = 5
 LATENTS: dict[str, LatentConfig] = {
     "gaussian": GaussianLatent(size=3),
+    "gaussian of one variance": GaussianLatent(size=3, variance=0.3),
     "normalised gaussian": GaussianLatent(size=3, batch_norm=BatchNorm()),
     "vmf": VonMisesFisherLatent(size=4),
     "vmf on the circle": VonMisesFisherLatent(size=2),

@@ -272,3 +272,9 @@ MARGINAL = {"kind": "categorical", "variables": 2, "classes": 4, "estimator": {"
 def test_what_makes_no_sense_together_is_refused(changes: dict[str, Any], message: str, image_config: MakeConfig):
     with pytest.raises(ValidationError, match=message):
         image_config(changes)
+
+
+def test_iwae_is_refused_once(image_config: MakeConfig):
+    with pytest.raises(ValidationError) as refused:
+        image_config({"model.latent": {"kind": "categorical"}, "objective": {"kind": "iwae"}})
+    assert str(refused.value).count("objective.kind: iwae") == 1

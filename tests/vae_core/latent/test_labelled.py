@@ -87,13 +87,6 @@ def test_samples_are_of_the_label_s_own_gaussian():
     assert torch.equal(prior.given(labels).sample(3 * count, generator(7)).double(), z)
 
 
-@torch.no_grad()
-def test_without_a_label_it_is_the_mean_over_labels():
-    prior, z = label_prior(), codes(2, 5, 4)
-    each = torch.stack([prior.given(torch.full((5,), label)).log_prob(z).exp() for label in range(3)])
-    torch.testing.assert_close(prior().log_prob(z).exp(), each.mean(0), rtol=1e-9, atol=0.0)
-
-
 def test_gradients_reach_the_labels_that_are_there_and_no_others():
     prior = label_prior()
     prior.given(torch.tensor([2, 0])).log_prob(codes(1, 2, 4)).sum().backward()

@@ -16,6 +16,7 @@ from vae_core.data.images import ImageData
 from vae_core.data.text import TextData
 from vae_core.estimators import active_units, mutual_information
 from vae_core.latent.config import AnyLatent, LatentConfig
+from vae_core.latent.gaussian import DiagonalGaussian
 from vae_core.latent.interface import Points, Posterior, divergence
 from vae_core.moment import Moment
 
@@ -27,6 +28,15 @@ TRAINED: dict[str, dict[str, Any]] = {
     "straight-through": {"kind": "categorical", "variables": 3, "classes": 4, "estimator": {"kind": "straight_through"}},
     "marginal": {"kind": "categorical", "variables": 2, "classes": 4, "estimator": {"kind": "marginal"}},
 }
+
+
+def test_a_fixed_variance_is_everybody_s_and_bounds_the_rate():
+    """KL_d = (v - 1 - log v + mean^2) / 2: at least 0.5 (0.3 - 1 - log 0.3) = 0.2519864 a dimension."""
+    posterior = make_posterior(LATENTS["gaussian of one variance"])
+    assert isinstance(posterior, DiagonalGaussian)
+    torch.testing.assert_close(posterior.log_variance.exp(), torch.full((5, 3), 0.3).double())
+    floor = 0.5 * (0.3 - 1.0 - math.log(0.3))
+    torch.testing.assert_close(posterior.kl_per_dimension() - 0.5 * posterior.mean.square(), torch.full((5, 3), floor).double())
 
 
 @pytest.fixture(params=LATENTS)
@@ -132,7 +142,9 @@ def test_a_sample_without_a_gradient_leaves_the_density_s(posterior: Posterior):
     with torch.no_grad():
         z = posterior.draw(2, Generator().manual_seed(8))
     score = posterior.log_prob(z).sum()
-    for name, tensor in posterior.tensors().items():
+    learned = {name: tensor for name, tensor in posterior.tensors().items() if tensor.requires_grad}  # no fixed variance is
+    assert learned
+    for name, tensor in learned.items():
         (slope,) = torch.autograd.grad(score, tensor, retain_graph=True)
         assert slope.abs().max() > 1e-6, name
 

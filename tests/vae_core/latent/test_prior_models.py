@@ -111,7 +111,7 @@ def test_codes_of_the_prior_repeat_and_are_the_prior_s(name: str, make: tuple[Ma
     assert codes.shape == (4000, 4)
     assert torch.equal(prior_codes(model, 4000, seed=3), codes)
     assert not torch.equal(prior_codes(model, 4000, seed=4), codes)
-    own, foreign = (model.prior().log_prob(z.unsqueeze(0)).mean().item() for z in (codes, codes + 3.0))
+    own, foreign = (model.prior.given(None).log_prob(z.unsqueeze(0)).mean().item() for z in (codes, codes + 3.0))
     assert own > foreign + 3.0
 
 
@@ -133,7 +133,7 @@ def test_pseudo_images_are_read_as_images_are_without_dropout(image_config: Make
     prior = model.prior
     assert isinstance(prior, Vamp)
     assert prior.inputs.shape == (4, 64)
-    density = prior()
+    density = prior.given(None)
     posterior = model.encode(ImageBatch(prior.inputs.sigmoid()))
     for found, expected in zip(density.components.tensors().values(), posterior.tensors().values(), strict=True):
         assert torch.equal(found, expected)
@@ -146,7 +146,7 @@ def test_pseudo_summaries_are_what_the_posterior_layer_reads(text_config: MakeCo
     prior = model.prior
     assert isinstance(prior, Vamp)
     assert prior.inputs.shape == (4, 16)
-    density = prior()
+    density = prior.given(None)
     for found, expected in zip(
         density.components.tensors().values(), model.posterior(prior.inputs, training=False).tensors().values(), strict=True
     ):
@@ -158,11 +158,11 @@ def test_a_copied_model_has_a_prior_of_its_own(image_config: MakeConfig, digits:
     model = build_model(image_config(prior_of("vamp")), digits, make_generator(0, "init"))
     copied = copy.deepcopy(model)
     z = torch.zeros(1, 1, 4)
-    before = model.prior().log_prob(z)
+    before = model.prior.given(None).log_prob(z)
     for weight in copied.encoder.parameters():
         weight.mul_(2.0)
-    assert torch.equal(model.prior().log_prob(z), before)
-    assert not torch.equal(copied.prior().log_prob(z), before)
+    assert torch.equal(model.prior.given(None).log_prob(z), before)
+    assert not torch.equal(copied.prior.given(None).log_prob(z), before)
 
 
 # -- the importance-weighted bound ------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from tests.vae_core.latent.priors import FEATURES, LEARNED, PRIORS, make_prior
+from tests.vae_core.latent.priors import FEATURES, LEARNED, PRIORS, UNLABELLED, make_prior
 from vae_core.latent.config import AnyPrior, MixturePrior
 from vae_core.latent.flow import Flow
 from vae_core.latent.gaussian import DiagonalGaussian, GaussianPosterior, StandardNormal
@@ -52,20 +52,20 @@ def test_every_prior_is_here():
 
 
 @pytest.mark.parametrize("size", [1, 2])
-@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("name", UNLABELLED)
 @torch.no_grad()
 def test_the_density_integrates_to_one(name: str, size: int):
     points, volume = lattice(size)
-    density = make_prior(PRIORS[name], size)().log_prob(points).exp()
+    density = make_prior(PRIORS[name], size).given(None).log_prob(points).exp()
     assert density.shape == (1, points.shape[1])
     assert density.sum().item() * volume == pytest.approx(1.0, abs=1e-3)  # a spline has kinks
 
 
-@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("name", UNLABELLED)
 @torch.no_grad()
 def test_samples_are_of_the_density(name: str):
     """Entropy, means, second moments and the share of a quarter of the plane, against sums over the plane."""
-    density: PriorDensity = make_prior(PRIORS[name])()
+    density: PriorDensity = make_prior(PRIORS[name]).given(None)
     z = density.sample(DRAWS, generator()).double()
     assert z.shape == (DRAWS, 2)
     (points,), volume = lattice(2)
@@ -83,13 +83,13 @@ def test_samples_are_of_the_density(name: str):
         assert near(z[:, first] * z[:, second], (mass * points[:, first] * points[:, second]).sum().item())
 
 
-@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("name", UNLABELLED)
 @torch.no_grad()
 def test_the_divergence_is_that_of_the_densities(name: str):
     """Closed form or not: its mean over samples is the sum of q log q / p over the plane."""
     prior, posterior = make_prior(PRIORS[name]), random_posterior()
     points, volume = lattice(2)
-    density: PriorDensity = prior()
+    density: PriorDensity = prior.given(None)
     log_q = posterior.pairwise_log_prob(points[0]).T  # (3, N)
     truth = ((log_q - density.log_prob(points)) * log_q.exp()).sum(1) * volume
     drawn = [divergence(posterior, density, Points(posterior.draw(1, generator(seed)))).sum(-1) for seed in range(2000)]
@@ -129,9 +129,9 @@ def test_the_estimate_of_the_kl_has_the_closed_form_as_mean_and_its_gradient():
     assert all(near(column, truth.item()) for column, truth in zip(table.T, expected, strict=True))
 
 
-@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("name", UNLABELLED)
 def test_samples_repeat_and_come_from_the_given_generator_alone(name: str):
-    density: PriorDensity = make_prior(PRIORS[name])()
+    density: PriorDensity = make_prior(PRIORS[name]).given(None)
     torch.manual_seed(1)
     first, other = density.sample(6, generator(5)), density.sample(6, generator(6))
     torch.manual_seed(2)
@@ -144,7 +144,7 @@ def test_samples_repeat_and_come_from_the_given_generator_alone(name: str):
 @pytest.mark.parametrize("name", LEARNED)
 def test_gradients_of_the_density_reach_every_parameter(name: str):
     prior = make_prior(PRIORS[name])
-    loss = -prior().log_prob(codes(2, 40, 2)).mean()
+    loss = -prior.given(None).log_prob(codes(2, 40, 2)).mean()
     slopes = torch.autograd.grad(loss, list(prior.parameters()))
     assert all(slope.any() for slope in slopes)
 
@@ -157,9 +157,9 @@ def test_single_precision_keeps_the_digits(name: str):
     if isinstance(prior, GaussianMixture):
         prior.log_variance.fill_(-10.0)
         prior.mean.mul_(5.0)
-    z = prior().sample(200, generator()).double()
-    exact = prior().log_prob(z.unsqueeze(0))
-    found = prior.float()().log_prob(z.float().unsqueeze(0))
+    z = prior.given(None).sample(200, generator()).double()
+    exact = prior.given(None).log_prob(z.unsqueeze(0))
+    found = prior.float().given(None).log_prob(z.float().unsqueeze(0))
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-3)
 
@@ -173,7 +173,7 @@ def test_a_mixture_equals_torch_s_own():
     parts = Independent(Normal(prior.mean, (0.5 * prior.log_variance).exp()), 1)
     truth = MixtureSameFamily(Categorical(logits=prior.logits), parts)
     z = 2.0 * codes(3, 7, 4)
-    torch.testing.assert_close(prior().log_prob(z), truth.log_prob(z), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(prior.given(None).log_prob(z), truth.log_prob(z), rtol=1e-12, atol=1e-12)
 
 
 def test_one_standard_component_is_the_standard_prior():
@@ -182,7 +182,7 @@ def test_one_standard_component_is_the_standard_prior():
         for weight in prior.parameters():
             weight.zero_()
     z = codes(3, 7, 4)
-    torch.testing.assert_close(prior().log_prob(z), StandardNormal(4).log_prob(z), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(prior.given(None).log_prob(z), StandardNormal(4).log_prob(z), rtol=1e-12, atol=1e-12)
 
 
 @torch.no_grad()
@@ -190,7 +190,7 @@ def test_a_mixture_starts_with_mean_0_and_variance_1_and_with_components_apart()
     layer = GaussianPosterior(FEATURES, 8, generator())
     prior = MixturePrior(components=500).build(PriorSizes(layer, PseudoSummaries(FEATURES, layer), generator(1)))
     assert isinstance(prior, GaussianMixture)
-    z = prior().sample(DRAWS, generator(2))
+    z = prior.given(None).sample(DRAWS, generator(2))
     assert z.mean(0).abs().max() < 0.15  # 500 means of standard deviation 0.7: a standard error of 0.03
     assert (z.var(0) - 1.0).abs().max() < 0.15
     assert torch.cdist(prior.mean, prior.mean).fill_diagonal_(torch.inf).min() > 0.1
@@ -207,7 +207,7 @@ def test_far_from_all_components_the_density_is_that_of_the_nearest():
 def test_a_vamp_prior_is_the_mean_of_the_posteriors_of_its_inputs():
     prior = make_prior(PRIORS["vamp"], size=3)
     assert isinstance(prior, Vamp)
-    density = prior()
+    density = prior.given(None)
     posterior = density.components
     assert isinstance(posterior, DiagonalGaussian)
     assert posterior.mean.shape == (4, 3)
@@ -229,7 +229,7 @@ def test_a_flow_s_density_is_the_change_of_variables(name: str):
     """log N(f(z); 0, I) + log |det df/dz|, with the Jacobian by automatic differentiation."""
     prior = make_prior(PRIORS[name], size=3)
     assert isinstance(prior, Flow)
-    density = prior()
+    density = prior.given(None)
     for z in codes(5, 3):
         noise = density.flow.transform(z)
         jacobian = torch.autograd.functional.jacobian(density.flow.transform, z)
@@ -240,7 +240,7 @@ def test_a_flow_s_density_is_the_change_of_variables(name: str):
 @pytest.mark.parametrize("name", ["nsf", "maf"])
 @torch.no_grad()
 def test_a_flow_s_samples_are_noise_sent_back(name: str):
-    density = make_prior(PRIORS[name], size=3)()
+    density = make_prior(PRIORS[name], size=3).given(None)
     z = density.sample(50, generator(4))
     noise = torch.randn(50, 3, generator=generator(4)).double()
     torch.testing.assert_close(density.flow.transform(z), noise, rtol=1e-6, atol=1e-6)

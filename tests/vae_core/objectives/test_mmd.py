@@ -87,12 +87,37 @@ def test_a_batch_of_one_has_no_distance(image_config: MakeConfig, digits: ImageD
     assert torch.equal(terms.loss, terms.distortion)
 
 
+def test_with_means_for_codes_and_a_fixed_variance_validation_follows_training(image_config: MakeConfig, digits: ImageData):
+    """With variances that nothing trains the first epoch would be selected, and val/distortion rise as train/distortion falls."""
+    changes = {"objective": {"kind": "wae_mmd", "encoder": "deterministic"}, "model.latent.variance": 0.01, "training.epochs": 8}
+    *epochs, _final = Trainer(image_config(changes), digits).run()
+    assert epochs[-1].improved
+    for name in ("train/distortion", "val/distortion"):
+        assert epochs[-1].metrics[name] < 0.7 * epochs[0].metrics[name]
+
+
+def test_on_the_sphere_the_kernel_is_as_wide_as_the_prior(image_config: MakeConfig, digits: ImageData):
+    """A coordinate's standard deviation there is 1 / sqrt(d): C_s = 2 d s / d = 2 s, whatever d."""
+    config = WaeMmd()
+    for size in (4, 64):
+        trial = image_config({"model.latent": {"kind": "vmf", "size": size}, "objective": {"kind": "wae_mmd"}})
+        model = build_model(trial, digits, make_generator(0, "init")).double()
+        batch = digits.batch("test", np.arange(9), None)
+        batch = replace(batch, pixels=batch.pixels.double())
+        terms = config.build(ObjectiveSizes(300, size)).terms(model, batch, Moment(1, 4), Streams.create(2))
+        z = model.encode(batch).draw(1, Streams.create(2).noise)[0]
+        prior = model.prior().sample(9, Streams.create(2).prior).double()
+        expected = squared_mmd(z, prior, [2.0 * scale for scale in SCALES])
+        torch.testing.assert_close(terms.extra["mmd"], expected, rtol=1e-11, atol=1e-13)
+
+
 def test_its_weight_draws_the_codes_together_to_the_prior(image_config: MakeConfig, digits: ImageData):
     """Not each code to it: the distance falls far below that of free codes, and the rate stays far above the ELBO's."""
     found = {}
     for weight in (1e-6, 300.0):
         objective = {"kind": "wae_mmd", "weight": weight, "encoder": "deterministic"}
-        changes = {"objective": objective, "training.epochs": 12, "training.batch_size": 128, "optimizer.lr": 0.01}
+        changes = {"objective": objective, "model.latent.variance": 0.01, "training.epochs": 12, "training.batch_size": 128}
+        changes["optimizer.lr"] = 0.01
         *_, last, _final = Trainer(image_config(changes), digits).run()
         found[weight] = last.metrics
     assert abs(found[300.0]["train/mmd"]) < 0.05 < 0.3 < found[1e-6]["train/mmd"]

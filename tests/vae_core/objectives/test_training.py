@@ -42,6 +42,8 @@ MEMBERS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "factor_vae": ({"kind": "factor_vae", "discriminator": SMALL, "annealing": LINEAR}, {"total_correlation", "critic_loss"}),
 }
 """Options, and what it reports beyond the common metrics."""
+VARIANCE = {"deterministic": {"model.latent.variance": 0.01}}
+"""What a member needs of the latent."""
 
 
 @pytest.fixture(params=["text", "image"])
@@ -51,7 +53,7 @@ def data(request: pytest.FixtureRequest, sentences: TextData, digits: ImageData)
 
 def trial_of(name: str, data: Data, text_config: MakeConfig, image_config: MakeConfig) -> TrialConfig:
     make = text_config if data.modality == "text" else image_config
-    return make({"objective": MEMBERS[name][0], "training.epochs": 4})
+    return make({"objective": MEMBERS[name][0], "training.epochs": 4, **VARIANCE.get(name, {})})
 
 
 def test_every_member_is_here():

@@ -138,6 +138,32 @@ def test_the_mode_ends_by_validation_s_information_and_steps_are_joint_from_ther
     assert made[still:] == [made[still]] * (8 - still)
 
 
+def test_after_a_rollback_information_is_compared_with_that_of_the_best_weights(image_config: MakeConfig, digits: ImageData):
+    """Far too fast, so that validation soon gets worse; the mode goes on where the epoch after a return beats the best one's."""
+    changes = {
+        "training.procedure": AGGRESSIVE,
+        "training.epochs": 6,
+        "training.rollback": {"patience": 1, "decay": 0.5},
+        "optimizer.lr": 0.2,
+    }
+    trainer = Trainer(image_config(changes), digits)
+    procedure, started = aggressive_of(trainer), []
+    before = procedure.before_epoch
+
+    def noted(done: int, updates: Updates) -> None:
+        started.append(procedure._information)
+        before(done, updates)
+
+    procedure.before_epoch = noted  # type: ignore[method-assign]
+    list(trainer.run())
+    returns = trainer.state_dict()["best"]["returns"]
+    assert returns
+    for place, record in enumerate(trainer.history[:-1]):
+        best = max((each for each in trainer.history[: place + 1] if each.improved), key=lambda each: each.epoch)
+        source = best if record.epoch in returns else record
+        assert started[place + 1] == source.metrics["val/mutual_information"]
+
+
 def test_the_inner_loop_has_its_own_batches_and_noise(image_config: MakeConfig, digits: ImageData):
     """The steps' streams, the moment and the objective's state are after it what they were before."""
     changes = {"training.procedure": AGGRESSIVE, "objective.feedback": {"kind": "pid", "nats": 3.0}}

@@ -119,6 +119,10 @@ def test_the_autoencoder_keeps_a_code(image_config: MakeConfig, digits: ImageDat
     ("changes", "message"),
     [
         ({"training.epochs": 2}, r"training\.procedure\.epochs: 2 must be below training\.epochs: 2"),
+        (
+            {"model.latent": {"kind": "vmf", "size": 4, "concentration": 20.0}},
+            r"pretraining is a weight of 0 on the KL, which model\.latent\.concentration: 20\.0 makes a constant",
+        ),
         ({"objective": {"kind": "iwae"}}, r"pretraining is a weight of 0 on the KL of objective\.kind: elbo, and iwae has none"),
     ],
 )

@@ -1,0 +1,141 @@
+"""Sweeps handed to a running cluster as jobs of Ray's: sent, and asked how they do."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from dashboards.home import Home, without_password
+from orchestration.cluster import knock, runtime_environment
+from orchestration.environment import COMMIT, git_commit, prepare_ray
+from orchestration.errors import LaunchError
+from orchestration.spec import SweepSpec, spec_text
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+_ALIVE = ("PENDING", "RUNNING")
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class SubmittedJob:
+    """Where a sweep was sent."""
+
+    id: str
+    address: str
+    """Of the cluster's dashboard."""
+
+
+def submit(spec: SweepSpec, where: Home, address: str) -> SubmittedJob:
+    """Hands the sweep to the cluster, with this code, and remembers the job in the home.
+
+    Args:
+        where: a directory that the machines of the cluster share, under the same path.
+        address: URL of the cluster's dashboard, such as ``http://head:8265``.
+
+    Raises:
+        LaunchError: the name is taken, no cluster answers, or it lets nobody in without its token.
+    """
+    from orchestration.launch import is_stored
+
+    if is_stored(spec.name, where):
+        raise LaunchError(f"the sweep {spec.name!r} is already in {where.root}: give this one another name with --name")
+    note = _remembered(spec.name, where)
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LaunchError(f"cannot keep a sweep in {where.root}: {error.strerror}; choose another home with --home") from error
+    about = {"sweep": spec.name, "home": str(where.root)}
+    order = ["python", "-m", "orchestration", "run", "sweep.yaml", "--home", str(where.root), "--address", "auto"]
+    with tempfile.TemporaryDirectory(prefix="vae-sweeps-job-") as scratch:
+        environment = runtime_environment(Path(scratch))
+        environment["env_vars"] |= {COMMIT: git_commit(), **_tracking(spec, where)}
+        (Path(scratch) / "sweep.yaml").write_text(spec_text(spec))
+        with _client(address) as client:
+            for job in client.list_jobs():
+                if job.status in _ALIVE and (job.metadata or {}).items() >= about.items():
+                    raise LaunchError(
+                        f"the sweep {spec.name!r} has been submitted to this home already, as {job.submission_id}:"
+                        " give this one another name with --name"
+                    )
+            sent = SubmittedJob(client.submit_job(entrypoint=shlex.join(order), runtime_env=environment, metadata=about), address)
+    note.write_text(json.dumps(asdict(sent)))
+    return sent
+
+
+def job_of(name: str, where: Home) -> SubmittedJob | None:
+    """The job that a sweep was last sent as; None where it was not sent."""
+    file = _remembered(name, where)
+    return SubmittedJob(**json.loads(file.read_text())) if file.exists() else None
+
+
+def job_state(job: SubmittedJob) -> str:
+    """How the job stands, in Ray's word, or why nobody can say."""
+    try:
+        with _client(job.address) as client:
+            return str(client.get_job_info(job.id).status.value)
+    except LaunchError as error:
+        return str(error)
+
+
+def job_output(job: SubmittedJob) -> str:
+    """What the job has printed so far.
+
+    Raises:
+        LaunchError: no cluster answers, or it knows the job no more.
+    """
+    with _client(job.address) as client:
+        return str(client.get_job_logs(job.id))
+
+
+@contextmanager
+def _client(address: str) -> Iterator[JobSubmissionClient]:
+    """Raises ``LaunchError`` for whatever the cluster answers but yes."""
+    parts = urlsplit(address)
+    try:
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        host = port = None
+    if not host or parts.scheme not in _PORTS:
+        raise LaunchError(f"--address {address}: wanted is the URL of the cluster's dashboard, such as http://HEAD:8265")
+    knock(f"{host}:{port}")
+    prepare_ray()
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    logging.getLogger("ray").setLevel(logging.ERROR)  # else it tells of its uploads
+    try:
+        yield JobSubmissionClient(address)
+    except AuthenticationError as error:
+        does = "asks for a token" if str(error).startswith("Authentication required") else "refuses this token"
+        token = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH=FILE or RAY_AUTH_TOKEN"
+        raise LaunchError(f"the cluster at {address} {does}: {token}") from error
+    except (OSError, RuntimeError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise LaunchError(f"no dashboard of a Ray cluster, to which jobs are sent, answers at {address}: {said}") from error
+
+
+def _tracking(spec: SweepSpec, where: Home) -> dict[str, str]:
+    """Where the job shall send its record, where only this process's environment says so."""
+    if spec.tracking.uri is not None or where.tracking_uri == where.own_tracking_uri:
+        return {}
+    if without_password(where.tracking_uri) != where.tracking_uri:
+        raise LaunchError(
+            "MLFLOW_TRACKING_URI holds a password, which whoever sees the cluster's dashboard could read:"
+            " set it on the cluster's machines, and unset it here"
+        )
+    return {"MLFLOW_TRACKING_URI": where.tracking_uri}
+
+
+def _remembered(name: str, where: Home) -> Path:
+    where.sweep_dir(name)  # refuses what is no plain name
+    return where.root / "jobs" / f"{name}.json"

@@ -1,0 +1,134 @@
+"""Databases that are locked or restarted while a sweep writes to them: it waits, says so, and loses nothing."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dashboards import load_trials
+from orchestration import run_sweep
+from tests.conftest import TINY, comparable
+from tests.faults.sweeps import assert_same, command, start, wait_for_epochs
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+
+SWEEP = TINY.replace("epochs: 3", "epochs: 20").replace("run_cap: 4", "run_cap: 2")
+AWAY_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    directory = tmp_path_factory.mktemp("undisturbed")
+    (directory / "tiny.yaml").write_text(SWEEP)
+    run_sweep(directory / "tiny.yaml", home=directory / "home", debug=True)
+    return comparable("tiny", directory / "home")
+
+
+@pytest.mark.parametrize("database", ["optuna.db", "mlflow.db"])
+def test_sqlite_is_locked(home: Path, tmp_path: Path, undisturbed: pd.DataFrame, database: str) -> None:
+    (tmp_path / "tiny.yaml").write_text(SWEEP)
+    process = start("run", tmp_path / "tiny.yaml", "--home", home, "--debug")
+    wait_for_epochs(process, home, 10)
+    other = sqlite3.connect(home / database, timeout=30, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    time.sleep(AWAY_S)
+    assert process.poll() is None, process.communicate()[0]
+    other.execute("COMMIT")
+    other.close()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert ("the study's database does not answer (database is locked)" in output) == (database == "optuna.db"), output
+    assert_same(home, undisturbed)
+
+
+class Postgres:
+    """A PostgreSQL server of the test's own, on a free port, run by an unprivileged user (it refuses to be root's)."""
+
+    def __init__(self, binaries: Path, directory: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._binaries, self._data, self._log = binaries, directory / "data", directory / "log"
+        directory.mkdir()
+        self._user = None
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(directory, nobody.pw_uid, nobody.pw_gid)
+            self._user = nobody.pw_uid
+        self._call("initdb", "-D", self._data, "-U", "sweeps", "--auth=trust", "--no-sync", "-E", "UTF8")
+        self.url = f"postgresql+psycopg://sweeps@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
+        self._call("pg_ctl", "start", "-w", "-D", self._data, "-l", self._log, "-o", options)
+
+    def stop(self, mode: str = "fast") -> None:
+        self._call("pg_ctl", "stop", "-D", self._data, "-m", mode)
+
+    def _call(self, program: str, *arguments: str | Path) -> None:
+        done = subprocess.run(
+            [self._binaries / program, *arguments], user=self._user, cwd="/", capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    binaries = next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+    found = shutil.which("initdb")
+    binaries = Path(found).parent if found else binaries
+    if binaries is None:
+        pytest.skip("PostgreSQL's initdb is not installed here")
+    pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
+    scratch = Path("/tmp") / f"vae-sweeps-postgres-{os.getpid()}"  # pytest's own directory is closed to other users
+    server = Postgres(binaries, scratch)
+    server.start()
+    try:
+        yield server
+    finally:
+        subprocess.run([binaries / "pg_ctl", "stop", "-D", scratch / "data", "-m", "immediate"], user=server._user, cwd="/")
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_postgresql_restarts(home: Path, tmp_path: Path, undisturbed: pd.DataFrame, postgres: Postgres, mode: str) -> None:
+    """``immediate`` is its crash: whatever it was doing is cut off."""
+    (tmp_path / "tiny.yaml").write_text(SWEEP)
+    storage = f"search.storage={postgres.url}"
+    process = start("run", tmp_path / "tiny.yaml", "--home", home, "--debug", "--set", storage, "--set", "run_cap=1")
+    deadline = time.monotonic() + 120
+    while not (home / "trials" / "tiny" / "0000" / "state.previous.pt").exists():
+        assert time.monotonic() < deadline, "no second epoch within two minutes"
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    postgres.stop(mode)
+    time.sleep(AWAY_S if mode == "fast" else 3.0)
+    assert process.poll() is None, process.communicate()[0]
+    postgres.start()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "the study's database does not answer" in output
+    assert not (home / "optuna.db").exists()
+    assert list(load_trials("tiny", home=home)["state"]) == ["COMPLETE"]
+    code, output = command("resume", "tiny", "--home", home, "--debug", "--run-cap", "2")
+    assert code == 0, output
+    assert_same(home, undisturbed)
+
+
+def test_a_database_that_is_not_there_is_told(home: Path, tiny: Path) -> None:
+    url = "postgresql+psycopg://sweeps:secret@127.0.0.1:1/postgres"
+    code, output = command("run", tiny, "--home", home, "--debug", "--set", f"search.storage={url}")
+    assert code == 2, output
+    assert "cannot keep the study in postgresql+psycopg://sweeps:***@127.0.0.1:1/postgres" in output
+    assert "Traceback" not in output
+    assert "secret" not in output
