@@ -133,7 +133,8 @@ def test_the_command_changes_test_examples_towards_a_label(monkeypatch: pytest.M
 
 
 def test_changed_images_are_rows_of_an_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    plain, file = images(True), tmp_path / "a.png"
+    plain, file = images(False), tmp_path / "a.png"
+    plain["data"]["labels"] = True
     where = keep(plain, monkeypatch, tmp_path / "model")
     found = SimpleNamespace(tags={"data.fingerprint": TrialConfig.from_dict(plain).data.load().fingerprint})
     monkeypatch.setattr(attribute_view, "find_trial", lambda run, tracking_uri: found)

@@ -23,7 +23,7 @@ metric: {name: val/neg_elbo, goal: minimize}
 parameters:
   training.accumulate: {values: [1, 3]}
   training.precision: {values: [float32, bfloat16]}
-  training.lr_schedule.warmup: {choices: {constant: {}, linear: {warmup: {value: 0.25}}}}
+  training.lr_schedule.warmup: {choices: {constant: {}, linear: {warmup: {value: 0.5}}}}
   training.rollback.optimizer: {value: reset}
 resources: {cpu: 1}
 """
@@ -48,5 +48,5 @@ def test_a_grid_over_the_options_runs_and_records_them(tmp_path: Path) -> None:
     for trial, row in trials.iterrows():
         steps = STEPS[row["training.accumulate"]]
         assert curves[trial, "train/step", 2] == 2 * steps
-        share = Linear(warmup=0.25)(steps - 1, 4 * steps) if row["training.lr_schedule.warmup.kind"] == "linear" else 1.0
+        share = Linear(warmup=0.5)(steps, 4 * steps) if row["training.lr_schedule.warmup.kind"] == "linear" else 1.0
         assert abs(curves[trial, "train/lr", 1] - 0.01 * share) < 1e-15

@@ -117,6 +117,10 @@ def test_the_rest_of_a_model_has_adam_and_a_state_goes_from_one_to_the_next():
 def test_without_its_state_it_starts_anew():
     """As after a rollback that resets the optimiser: the next step is a first one, lr times the sign of each gradient."""
     model = nn.ModuleList([nn.Linear(3, 2, dtype=torch.float64), nn.Embedding(5, 3, dtype=torch.float64)])
+    draw = generator(6)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=draw, dtype=torch.float64))
     optimizer = LazyAdam(lr=0.1).build(model)
     for step in range(6):
         if step == 5:

@@ -106,7 +106,7 @@ def test_on_the_sphere_the_kernel_is_as_wide_as_the_prior(image_config: MakeConf
         batch = replace(batch, pixels=batch.pixels.double())
         terms = config.build(ObjectiveSizes(300, size)).terms(model, batch, Moment(1, 4), Streams.create(2))
         z = model.encode(batch).draw(1, Streams.create(2).noise)[0]
-        prior = model.prior().sample(9, Streams.create(2).prior).double()
+        prior = model.prior.given(None).sample(9, Streams.create(2).prior).double()
         expected = squared_mmd(z, prior, [2.0 * scale for scale in SCALES])
         torch.testing.assert_close(terms.extra["mmd"], expected, rtol=1e-11, atol=1e-13)
 
