@@ -83,8 +83,9 @@ def _unknown_key(root: type[Config], tree: Any, path: Path) -> Problem:
     if name in allowed:  # of another form than the other keys show
         return Problem(path, "does not go with the other keys here", kind="extra_forbidden")
     nearest = nearest_name(name, allowed)
-    if nearest is None:  # perhaps a right name in the wrong place
-        nearest = next((full for full in dotted_names(root) if full.rpartition(".")[2] == name), None)
+    if nearest is None:  # perhaps a right name in the wrong place, of which there may be several: the least deep
+        places = [full for full in dotted_names(root) if full.rpartition(".")[2] == name]
+        nearest = min(places, key=lambda full: full.count("."), default=None)
     return Problem(path, f"unknown key; known here: {listed(allowed)}" if allowed else "unknown key", nearest, "extra_forbidden")
 
 

@@ -29,7 +29,7 @@ class Case(NamedTuple):
 
 ONE = {
     "unknown section": Case("run_cap", "run_caps", "run_caps", "run_caps", "unknown key", "run_cap", faults=2),
-    "later section": Case("run_cap: 4", "run_cap: 4\nconstraints: []", "constraints", "constraints", "unknown key"),
+    "later section": Case("run_cap: 4", "run_cap: 4\ncommand: []", "command", "command", "unknown key"),
     "section of the trial on top": Case(
         "run_cap: 4", "run_cap: 4\ntraining: {}", "training: {}", "training", "unknown key", "trial.training"
     ),
@@ -70,7 +70,7 @@ ONE = {
         "  model.encoder.activation: {value: relu}\n  model.decoder.word_dropout",
         "model.encoder.activation",
         "parameters.model.encoder.activation",
-        "no field of kind lstm, but of: mlp",
+        "no field of kind lstm, but of: bag_of_words, mlp",
         base=TEXT,
     ),
     "set twice": Case(
