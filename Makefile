@@ -1,19 +1,23 @@
-# make demo: install, then one sweep to its report.   make test: install what is missing, then every test.
+# make demo: install, then one sweep to its report.   make test: install what is missing, then the tests.
+# make test-long: those that take minutes each.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-quick check install clean
+.PHONY: demo test test-quick test-long check install clean
 
 demo: $(VENV)/.installed
 	$(BIN)/vae-sweeps run sweeps/quickstart.yaml --name quickstart-$$(date +%Y%m%d-%H%M%S)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long"
 
 test-quick: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not long"
+
+test-long: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from tests.conftest import TINY, comparable
 from tests.faults.sweeps import assert_same, command, start, wait_for_epochs
 from vae_core.checkpoint import PREVIOUS, STATE
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
 SWEEP = TINY.replace("epochs: 3", "epochs: 20").replace("run_cap: 4", "run_cap: 2")
 

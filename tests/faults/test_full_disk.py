@@ -15,7 +15,7 @@ from orchestration import run_sweep
 from tests.conftest import TINY, comparable
 from tests.faults.sweeps import assert_same, start, wait_for_epochs
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
 SWEEP = TINY.replace("epochs: 3", "epochs: 20").replace("run_cap: 4", "run_cap: 2")
 FULL_S = 8.0

@@ -12,7 +12,7 @@ from tests.conftest import ROOT, TINY
 from tests.faults.sweeps import command, start
 from tests.test_adding import install
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
 SLEEPER = '''
 import time

@@ -75,6 +75,7 @@ def test_a_worker(longer: Path, tmp_path: Path, undisturbed: pd.DataFrame) -> No
     assert_same(home, undisturbed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("launcher", "blows"), [(["--debug"], 20), ([], 5)], ids=["debug", "ray"])
 def test_the_driver_at_many_moments(tmp_path: Path, launcher: list[str], blows: int) -> None:
     """Twelve trials, killed and resumed again and again: none is lost or trained twice, and no epoch but the one under way."""

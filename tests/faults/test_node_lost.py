@@ -13,7 +13,7 @@ from orchestration import run_sweep
 from tests.conftest import ROOT, TINY, comparable
 from tests.faults.sweeps import assert_same
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
 SWEEP = TINY.replace("epochs: 3", "epochs: 40").replace("max_concurrent_trials: 1", "max_concurrent_trials: 2")
 DRIVE = """\

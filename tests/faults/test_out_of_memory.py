@@ -16,7 +16,7 @@ from orchestration import run_sweep
 from tests.conftest import TINY, comparable
 from tests.faults.sweeps import heard, start
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
 SWEEP = TINY.replace("epochs: 3", "epochs: 60").replace("run_cap: 4", "run_cap: 3")
 

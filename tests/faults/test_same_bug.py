@@ -12,7 +12,7 @@ from tests.conftest import ROOT, TINY
 from tests.faults.sweeps import start
 from tests.test_adding import install
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 BUGGY = """
 from typing import Literal

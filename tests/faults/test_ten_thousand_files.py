@@ -114,7 +114,7 @@ def main(share: int) -> dict[str, Any]:
     return {"codes": codes, "broken": broken[:5], "longest_s": longest_s, "peak": peak}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ten_thousand_mutated_files() -> None:
     command = [sys.executable, "-m", "tests.faults.test_ten_thousand_files"]
     children = [

@@ -14,7 +14,7 @@ from tests.conftest import TINY, comparable
 from tests.faults.sweeps import command, start, wait_for_epochs
 from tests.orchestration.tracking.test_tracking import RealServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
 SWEEP = TINY.replace("epochs: 3", "epochs: 40")
 AWAY_S = 20.0

@@ -104,7 +104,7 @@ def wait_for(port: int, log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_submitted_sweep_is_the_debug_runs(cluster: Running, tiny: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     to = ("--address", cluster.dashboard, "--home", home)
@@ -136,7 +136,7 @@ def test_a_submitted_sweep_is_the_debug_runs(cluster: Running, tiny: Path, tmp_p
     assert cluster("submit", tiny, *to)[0] == 2, "the name is taken by a sweep that has ended"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_shares_of_a_gpu_pack_trials(cluster: Running, tmp_path: Path) -> None:
     text = TINY.replace("epochs: 3", "epochs: 60").replace("run_cap: 4", "run_cap: 7")
     (tmp_path / "tiny.yaml").write_text(text[: text.index("resources:")] + "resources: {cpu: 1, gpu: 0.25}\n")
@@ -158,7 +158,7 @@ def most_at_once(database: Path) -> int:
     return max(sum(first <= start <= last for first, last in spans) for start, _ in spans)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_machine_that_does_not_see_the_files(cluster: Running, tmp_path: Path) -> None:
     """A second machine, in a name space of its own, in which a directory is another."""
     hidden = tmp_path / "hidden"
@@ -202,7 +202,7 @@ def wait_for_machines(cluster: Running, number: int) -> None:
     raise AssertionError(done.stdout + done.stderr)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_who_has_no_token_is_told(cluster: Running, tiny: Path, home: Path) -> None:
     for mode, token, word in (("disabled", {}, "asks for a token"), ("token", {"RAY_AUTH_TOKEN": "wrong"}, "refuses this token")):
         environment = {**cluster.environment, "RAY_AUTH_MODE": mode, **token}

@@ -230,7 +230,7 @@ def wait_for_epochs(process: subprocess.Popen[str], home: Path, name: str, epoch
     raise AssertionError(f"no {epochs} epochs within {seconds} s: {process.communicate()[0]}")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=lambda blow: blow.name)
 def test_killed_and_gone_on_with_it_gives_the_same_table(tmp_path: Path, blow: signal.Signals) -> None:
     home = search(tmp_path, TINY.replace("epochs: 3", "epochs: 30")).root
@@ -257,7 +257,7 @@ def test_killed_and_gone_on_with_it_gives_the_same_table(tmp_path: Path, blow: s
     assert report_sweep("tiny-confirm", home=home) == report_sweep("tiny-confirm", home=untouched)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_through_ray_it_is_the_same(searched: Path, tmp_path: Path) -> None:
     debugged = tmp_path / "debugged"
     shutil.copytree(searched, debugged)

@@ -52,7 +52,7 @@ def test_the_first_trials_and_their_steps_are_those_that_run_trains(tiny: Path, 
     assert kept == pytest.approx(estimate.disk_kept_bytes, rel=0.2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["quickstart", "digits"])
 def test_a_trial_takes_what_was_foretold(name: str, tmp_path: Path) -> None:
     """Core seconds, so that what else runs on the machine does not enter; a small trial, so that every part weighs."""
@@ -82,7 +82,7 @@ def test_a_trial_takes_what_was_foretold(name: str, tmp_path: Path) -> None:
     assert variant.cost.artifact_bytes == pytest.approx(artifacts, rel=0.2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("ray")
 def test_a_worker_holds_what_was_foretold(tiny: Path, home: Path) -> None:
     """A model large enough to weigh beside the worker's libraries."""
