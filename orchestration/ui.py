@@ -27,6 +27,8 @@ from orchestration.tracking.sweep_record import tracking_uris
 
 DEFAULT_PORT = 5000
 _PORTS_TRIED = 50
+_PORT_RACES = 3
+"""How often another port is tried where one was free and then was not."""
 _START_S = 90.0
 _STOP_S = 10.0
 
@@ -90,17 +92,24 @@ def running_server(
     Raises:
         UiError: the port is taken, or the server did not start.
     """
-    chosen = free_port(host, port)
-    if port is None and chosen != DEFAULT_PORT:
-        say(f"port {DEFAULT_PORT} is in use; taking {chosen}")
     home.root.mkdir(parents=True, exist_ok=True)
-    with (home.root / "mlflow-server.log").open("w") as log:
-        server = Server(home, host, chosen, log)
-        try:
-            server.wait_until_ready(_START_S)
-            yield server
-        finally:
-            server.stop()
+    for again in range(_PORT_RACES, -1, -1):
+        chosen = free_port(host, port)
+        if port is None and chosen != DEFAULT_PORT:
+            say(f"port {DEFAULT_PORT} is in use; taking {chosen}")
+        with (home.root / "mlflow-server.log").open("w") as log:
+            server = Server(home, host, chosen, log)
+            try:
+                try:
+                    server.wait_until_ready(_START_S)
+                except UiError:
+                    if port is None and again and "address already in use" in server.last_words():
+                        continue  # another program was quicker
+                    raise
+                yield server
+                return
+            finally:
+                server.stop()
 
 
 @dataclass

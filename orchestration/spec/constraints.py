@@ -31,9 +31,13 @@ class Constraints:
         if not self._conditions:
             return 0.0
         key = json.dumps(sorted((name, value) for name, value in assignment.items() if self._matters(name)), default=str)
-        if key not in self._known:
-            self._known[key] = sum(condition.violation(self._numbers(assignment)) for condition in self._conditions)
-        return self._known[key]
+        if key in self._known:
+            return self._known[key]
+        seen = self._numbers(assignment)
+        violation = sum(condition.violation(seen) for condition in self._conditions)
+        if seen:  # what is wrong with another part of the assignment says nothing of the next one with these values
+            self._known[key] = violation
+        return violation
 
     def _matters(self, name: str) -> bool:
         """Whether a name of an assignment may change what the conditions see."""

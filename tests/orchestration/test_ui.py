@@ -174,3 +174,17 @@ def test_the_links_show_the_trials_in_a_browser(recorded: Home) -> None:
             opened.value.wait_for_selector(f"text={wanted}", timeout=60_000)
             opened.value.close()
         browser.close()
+
+
+@pytest.mark.slow
+def test_where_another_is_quicker_the_next_port_is_taken(recorded: Home) -> None:
+    with socket.socket() as quicker:
+        quicker.bind(("127.0.0.1", 0))
+        quicker.listen()
+        answers = iter((quicker.getsockname()[1], free_port("127.0.0.1", None)))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("orchestration.ui.free_port", lambda host, port: next(answers))
+            with running_server(recorded, say=lambda line: None) as server:
+                assert server.port != quicker.getsockname()[1]
+                with urllib.request.urlopen(server.url, timeout=10) as page:
+                    assert b"MLflow" in page.read()
