@@ -73,8 +73,7 @@ class Driver:
 
     def _remember(self) -> None:
         for past in self._search.past:
-            if past.outcome != "STOPPED":
-                drop_checkpoint(self._directory(past.number))  # a driver that was killed in between could not
+            drop_checkpoint(self._directory(past.number))  # a driver that was killed in between could not
             self.trials[past.number] = TrialView(
                 past.number,
                 past.assignment,

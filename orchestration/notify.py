@@ -36,6 +36,8 @@ class Notifier:
 
     def trial_ended(self, view: TrialView) -> None:
         """Tells of a new best trial, if it is one."""
+        if self._notify is None:
+            return
         best = self._driver.best()
         if best is not None and best.number != self._best:
             self._best = best.number

@@ -6,6 +6,7 @@ number, parameters and seed; so one number may have several Optuna trials, of wh
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
@@ -218,7 +219,7 @@ class Search:
         for _ in range(self._asked):
             self._next_settled()
 
-    @property
+    @functools.cached_property
     def total(self) -> int:
         """Trials of the whole sweep: its cap, or its grid where that is smaller."""
         return planned_trials(self._spec)

@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands.options import HomeOption, SweepArgument
+from orchestration.commands.options import HomeOption, NewNameOption, SetOption, SweepArgument
 
 
 def submit(
     sweep: SweepArgument,
     address: Annotated[str, typer.Option(metavar="URL", help="Of the cluster's dashboard, such as http://HEAD:8265.")],
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the file; repeatable.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Instead of the file's name.")] = None,
+    set_: SetOption = None,
+    name: NewNameOption = None,
     home: HomeOption = None,
 ) -> None:
     """Hand a sweep to a running Ray cluster and come back; the home must be a directory that its machines share."""

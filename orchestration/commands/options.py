@@ -23,6 +23,10 @@ AddressOption = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="A running Ray cluster to train on, auto or its head; it must share the home."),
 ]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the file; repeatable.")
+]
+NewNameOption = Annotated[str | None, typer.Option(help="Instead of the file's name.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The sweep.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands.options import SweepArgument
+from orchestration.commands.options import SetOption, SweepArgument
 
 
 class Profile(StrEnum):
@@ -22,9 +22,7 @@ class PlanFormat(StrEnum):
 
 def plan(
     sweep: SweepArgument,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the file; repeatable.")
-    ] = None,
+    set_: SetOption = None,
     profile: Annotated[
         Profile, typer.Option(help="short: train and score a little of each variant; none: from the file alone.")
     ] = Profile.short,

@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands.options import AddressOption, HomeOption, NameArgument, SweepArgument, UsageFault
+from orchestration.commands.options import (
+    AddressOption,
+    HomeOption,
+    NameArgument,
+    NewNameOption,
+    SetOption,
+    SweepArgument,
+    UsageFault,
+)
 from orchestration.terminal import conclude, interruptible, locate, report_of
 
 
@@ -22,10 +30,8 @@ class Format(StrEnum):
 
 def run(
     sweep: SweepArgument,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the file; repeatable.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Instead of the file's name.")] = None,
+    set_: SetOption = None,
+    name: NewNameOption = None,
     home: HomeOption = None,
     debug: Annotated[bool, typer.Option("--debug", help="One trial after the other in this process, without Ray.")] = False,
     address: AddressOption = None,

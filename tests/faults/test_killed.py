@@ -22,25 +22,7 @@ from vae_core.checkpoint import load_state
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 
-LONGER = TINY.replace("epochs: 3", "epochs: 30")
-"""Long enough to be hit in the middle."""
 TWELVE = TINY.replace("epochs: 3", "epochs: 10").replace("run_cap: 4", "run_cap: 12")
-
-
-@pytest.fixture
-def longer(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.yaml"
-    path.write_text(LONGER)
-    return path
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """The table of the same sweep, left alone."""
-    directory = tmp_path_factory.mktemp("undisturbed")
-    (directory / "tiny.yaml").write_text(LONGER)
-    run_sweep(directory / "tiny.yaml", home=directory / "home", debug=True)
-    return comparable("tiny", directory / "home")
 
 
 @pytest.mark.parametrize("launcher", [[], ["--debug"]], ids=["ray", "debug"])

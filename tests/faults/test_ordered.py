@@ -11,29 +11,9 @@ import pandas as pd
 import pytest
 
 from dashboards import load_sweeps, load_trials
-from orchestration import run_sweep
-from tests.conftest import TINY, comparable
 from tests.faults.sweeps import assert_same, command, start, wait_for_epochs
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
-
-LONGER = TINY.replace("epochs: 3", "epochs: 30")
-
-
-@pytest.fixture
-def longer(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.yaml"
-    path.write_text(LONGER)
-    return path
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """The table of the same sweep, left alone."""
-    directory = tmp_path_factory.mktemp("undisturbed")
-    (directory / "tiny.yaml").write_text(LONGER)
-    run_sweep(directory / "tiny.yaml", home=directory / "home", debug=True)
-    return comparable("tiny", directory / "home")
 
 
 @pytest.mark.parametrize("launcher", [[], ["--debug"]], ids=["ray", "debug"])

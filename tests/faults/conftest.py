@@ -1,0 +1,31 @@
+"""The sweep that most faults strike, and what comes of it when it is left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orchestration import run_sweep
+from tests.conftest import TINY, comparable
+
+LONGER = TINY.replace("epochs: 3", "epochs: 30")
+"""Long enough to be hit in the middle."""
+
+
+@pytest.fixture
+def longer(tmp_path: Path) -> Path:
+    """A sweep file of four trials of some seconds."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(LONGER)
+    return path
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The table of the same sweep, left alone."""
+    directory = tmp_path_factory.mktemp("undisturbed")
+    (directory / "tiny.yaml").write_text(LONGER)
+    run_sweep(directory / "tiny.yaml", home=directory / "home", debug=True)
+    return comparable("tiny", directory / "home")
