@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestration.messages import Job, Message
 from orchestration.patience import PAUSE_S, no_room
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vae_core.data.config import AnyData
     from vae_core.data.images import ImageData
     from vae_core.data.text import TextData
+    from vae_core.model import VAE
     from vae_core.trainer import Record, Trainer
 
 T = TypeVar("T")
@@ -54,12 +55,9 @@ def run_trial(job: Job, data: TextData | ImageData | None) -> Generator[Message]
 def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
     import torch
 
-    from vae_core.attributes import write_attributes
-    from vae_core.checkpoint import CheckpointError, load_state, save_model, save_state
+    from vae_core.checkpoint import CheckpointError, load_state, save_state
     from vae_core.config import TrialConfig
     from vae_core.data.batching import require_batch
-    from vae_core.diagnosis import write_diagnosis
-    from vae_core.samples import write_samples
     from vae_core.trainer import Trainer
 
     torch.set_num_threads(1)
@@ -93,14 +91,7 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
     for record in trainer.run():
         metrics = record.metrics
         if record.final:
-
-            def write_results(scores: dict[str, float], artifacts: Path) -> dict[str, float]:
-                save_model(trainer.model, config, data, artifacts / "checkpoint")
-                write_samples(trainer.model, config, data, artifacts / "samples")
-                write_attributes(trainer.model, config, data, artifacts / "samples")
-                return scores | write_diagnosis(trainer.model, config, data, scores, artifacts / "diagnosis")
-
-            write = functools.partial(write_results, metrics, directory / ARTIFACTS)
+            write = functools.partial(write_artifacts, trainer.model, config, data, metrics, directory / ARTIFACTS)
             metrics = yield from _when_there_is_room(write, directory)
         message = Message(
             "final" if record.final else "epoch",
@@ -124,6 +115,21 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
         state=outcome.state,
         reason="" if outcome.reason == "epochs" else outcome.reason,  # the ordinary end needs no word
     )
+
+
+def write_artifacts(
+    model: VAE[Any], config: TrialConfig, data: TextData | ImageData, scores: dict[str, float], directory: Path
+) -> dict[str, float]:
+    """Writes what a finished trial keeps: its model, samples and diagnosis; the final scores, with those of the diagnosis."""
+    from vae_core.attributes import write_attributes
+    from vae_core.checkpoint import save_model
+    from vae_core.diagnosis import write_diagnosis
+    from vae_core.samples import write_samples
+
+    save_model(model, config, data, directory / "checkpoint")
+    write_samples(model, config, data, directory / "samples")
+    write_attributes(model, config, data, directory / "samples")
+    return scores | write_diagnosis(model, config, data, scores, directory / "diagnosis")
 
 
 def _when_there_is_room(write: Callable[[], T], directory: Path) -> Generator[Message, None, T]:

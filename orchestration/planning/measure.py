@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from orchestration.planning.cost import Cost
+from orchestration.worker import write_artifacts
 
 if TYPE_CHECKING:
     import torch
@@ -146,17 +147,8 @@ def _importance(trainer: Trainer, data: Data, seconds: float) -> tuple[float, in
 
 def _artifacts(trainer: Trainer, data: Data, directory: Path) -> None:
     """What a worker writes for a finished trial; scores that are not known yet are 0."""
-    from vae_core.attributes import write_attributes
-    from vae_core.checkpoint import save_model
-    from vae_core.diagnosis import write_diagnosis
-    from vae_core.samples import write_samples
-
-    model, config = trainer.model, trainer.config
-    save_model(model, config, data, directory / "checkpoint")
-    write_samples(model, config, data, directory / "samples")
-    write_attributes(model, config, data, directory / "samples")
     scores = dict.fromkeys(("test/distortion", "test/rate", "test/neg_elbo"), 0.0)
-    write_diagnosis(model, config, data, scores, directory / "diagnosis")
+    write_artifacts(trainer.model, trainer.config, data, scores, directory)
 
 
 def _timed(device: torch.device, work: Callable[[], Result]) -> tuple[Result, float]:
