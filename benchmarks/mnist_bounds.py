@@ -20,7 +20,7 @@ from tabulate import tabulate
 from vae_core.config import TrialConfig
 from vae_core.data.images import ImageData
 from vae_core.evaluate import importance_weighted
-from vae_core.generate import write_samples
+from vae_core.samples import write_samples
 from vae_core.trainer import Trainer
 
 MEMBERS: dict[str, dict[str, Any]] = {

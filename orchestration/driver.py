@@ -94,10 +94,16 @@ class Driver:
     def _tell_again(self, past: Past) -> None:
         """What the stopping rule and the target heard of a trial before this start."""
         for epoch, value in sorted(past.values.items()):
-            if past.annealed_from is not None and epoch >= past.annealed_from:
-                self._rule.verdict(past.number, epoch, self._sign * value)
-                if past.outcome == "COMPLETE":
-                    self._limits.heard(past.number, epoch, value)
+            if past.annealed_from is not None and epoch >= past.annealed_from and epoch not in past.collapsed:
+                self._judge(past.number, epoch, value)
+
+    def _judge(self, number: int, epoch: int, value: float) -> str | None:
+        """Tells the target and the stopping rule of a value past annealing; why the trial is stopped, if it is.
+
+        A collapsed posterior's value goes to neither: in a rung it would push healthy trials out.
+        """
+        self._limits.heard(number, epoch, value)
+        return self._rule.verdict(number, epoch, self._sign * value)
 
     def next_job(self) -> Job | None:
         """The next trial to train; None where there is no further one (``ended_by`` says why)."""
@@ -229,13 +235,11 @@ class Driver:
         if message.epoch in self._reported[view.number]:  # said again by a worker that took the trial up: judged already
             return True
         self._reported[view.number].add(message.epoch)
-        self._search.report(view.number, message.epoch, value, message.annealed)
         collapse = self._collapse.verdict(message.metrics) if self._collapse and message.annealed else None
-        if message.annealed and collapse is None:
-            self._limits.heard(view.number, message.epoch, value)
+        self._search.report(view.number, message.epoch, value, annealed=message.annealed, collapsed=collapse is not None)
+        pruned = self._judge(view.number, message.epoch, value) if message.annealed and collapse is None else None
         if not message.annealed or message.epoch >= view.epochs:
             return True
-        pruned = self._rule.verdict(view.number, message.epoch, self._sign * value)
         if message.epoch < self._search.heard.get(view.number, 0):  # an earlier driver let it pass, with what it knew then
             return True
         if collapse and self.spec.collapse and self.spec.collapse.action == "stop":

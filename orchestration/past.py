@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import optuna
 
 NUMBER, OUTCOME, REASON, ANNEALED, SECONDS = "number", "outcome", "reason", "annealed_from", "seconds"
-EPOCH, METRICS, DATA = "epoch", "metrics", "data.fingerprint"
+EPOCH, METRICS, DATA, COLLAPSED = "epoch", "metrics", "data.fingerprint", "collapsed_epochs"
 """Under which a trial of Optuna keeps what it has no place of its own for."""
 
 
@@ -38,6 +38,8 @@ class Past:
     """Of the selected epoch, where there is one."""
     data: str = ""
     """The fingerprint of its data; empty where it never began."""
+    collapsed: frozenset[int] = frozenset()
+    """Epochs past annealing's end at which the posterior was collapsed."""
 
 
 def past_of(space: SearchSpace, number: int, frozen: optuna.trial.FrozenTrial) -> Past:
@@ -57,6 +59,7 @@ def past_of(space: SearchSpace, number: int, frozen: optuna.trial.FrozenTrial) -
         epoch=last_epoch(frozen),
         metrics=frozen.user_attrs.get(METRICS, {}),
         data=frozen.user_attrs.get(DATA, ""),
+        collapsed=frozenset(frozen.user_attrs.get(COLLAPSED, ())),
     )
 
 
@@ -72,4 +75,5 @@ def unfinished(number: int, attempts: list[optuna.trial.FrozenTrial]) -> Past:
         values |= attempt.intermediate_values
     annealed = [attempt.user_attrs[ANNEALED] for attempt in attempts if ANNEALED in attempt.user_attrs]
     seconds = max(attempt.user_attrs.get(SECONDS, 0.0) for attempt in attempts)
-    return Past(number, "STOPPED", "", {}, None, values, min(annealed, default=None), 0.0, seconds)
+    collapsed = frozenset(epoch for attempt in attempts for epoch in attempt.user_attrs.get(COLLAPSED, ()))
+    return Past(number, "STOPPED", "", {}, None, values, min(annealed, default=None), 0.0, seconds, collapsed=collapsed)

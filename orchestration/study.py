@@ -16,6 +16,7 @@ from orchestration.messages import TrialState
 from orchestration.outcome import Outcome
 from orchestration.past import (
     ANNEALED,
+    COLLAPSED,
     DATA,
     EPOCH,
     METRICS,
@@ -290,9 +291,11 @@ class Search:
         self._rejected += len(vain)
         return found
 
-    def report(self, number: int, epoch: int, value: float, annealed: bool) -> None:
-        """The searched metric after an epoch."""
+    def report(self, number: int, epoch: int, value: float, *, annealed: bool, collapsed: bool = False) -> None:
+        """The searched metric after an epoch; whether annealing had ended, and the posterior was collapsed."""
         trial = self._running[number]
+        if collapsed:  # a resumed sweep must leave out of its rungs what this one did
+            trial.set_user_attr(COLLAPSED, [*trial.user_attrs.get(COLLAPSED, ()), epoch])
         if annealed and ANNEALED not in trial.user_attrs:
             trial.set_user_attr(ANNEALED, epoch)
         if self._spec.metrics:  # Optuna keeps no values by epoch of several metrics

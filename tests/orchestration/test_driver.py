@@ -94,6 +94,48 @@ def test_no_decision_while_annealing(tiny: Path, url: str, tmp_path: Path) -> No
     assert driver.trials[0].state == "COLLAPSED"
 
 
+def with_posterior(number: int, value: float, rate: float) -> Message:
+    metrics = {"val/neg_elbo": value, "val/active_units": 4.0, "val/rate": rate}
+    return Message("epoch", epoch=number, metrics=metrics, annealed=True)
+
+
+@pytest.mark.parametrize("action", ["stop", "report"])
+@pytest.mark.parametrize("again", [False, True], ids=["at once", "resumed"])
+def test_a_collapsed_trial_pushes_no_healthy_one_out(tiny: Path, url: str, tmp_path: Path, action: str, again: bool) -> None:
+    """A collapsed posterior can have the better ELBO; its values are in no rung, nor after a kill."""
+    spec = load_sweep(tiny, [*ASHA, f"collapse={{min_active_units: 1, min_rate: 0.1, action: {action}}}"])
+    driver, _ = driver_of(spec, Search.create(spec, url, spec_text(spec)), tmp_path)
+    for _ in range(3):
+        driver.next_job()
+    for number in range(2):
+        assert driver.hear(number, with_posterior(1, 1.0, rate=1.0))
+        assert driver.hear(number, with_posterior(2, 1.0, rate=0.0)) == (action == "report")
+    if again:
+        del driver  # as by kill -9
+        driver, _ = driver_of(spec, Search.resume(spec, url), tmp_path)
+        while driver.next_job() is not None and 2 not in driver.trials:
+            pass
+    assert driver.hear(2, with_posterior(2, 9.0, rate=1.0)), "alone at its rung"
+    assert driver.trials[2].state == "RUNNING"
+
+
+def test_the_last_epoch_counts_at_its_rung(tiny: Path, url: str, tmp_path: Path) -> None:
+    """Also for a driver that has only read of it: trials of unequal length are judged alike before and after a kill."""
+    changes = ["early_terminate={type: asha, min_epochs: 2, eta: 2}", "method=grid", "run_cap=9", "trial.training={}"]
+    spec = load_sweep(tiny, [*changes, "parameters={training.epochs: {values: [2, 8]}}"])
+    driver, _ = driver_of(spec, Search.create(spec, url, spec_text(spec)), tmp_path)
+    epochs = {}
+    for _ in range(2):
+        job = driver.next_job()
+        assert job is not None
+        epochs[job.config["training"]["epochs"]] = job.number
+    short, long = epochs[2], epochs[8]
+    assert all(driver.hear(short, epoch(number, 1.0)) for number in (1, 2))
+    assert driver.hear(long, epoch(1, 9.0))
+    assert not driver.hear(long, epoch(2, 9.0))
+    assert driver.trials[long].reason == "not among the best 1 of 2 at epoch 2"
+
+
 def test_a_grid_point_half_asked_is_asked_again(tiny: Path, url: str, tmp_path: Path) -> None:
     """Killed inside ``ask``, a trial of the grid has only some of its parameters."""
     import optuna

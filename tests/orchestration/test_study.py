@@ -92,7 +92,7 @@ def test_past_values_survive(tiny: Path, url: str) -> None:
     job = search.ask()
     assert job
     for epoch, annealed in ((1, False), (2, True), (3, True)):
-        search.report(0, epoch, 10.0 - epoch, annealed)
+        search.report(0, epoch, 10.0 - epoch, annealed=annealed)
     search.tell(0, "PRUNED", "", None, 1.0)
     [past] = Search.resume(spec, url).past
     assert (past.outcome, past.values, past.annealed_from) == ("PRUNED", {1: 9.0, 2: 8.0, 3: 7.0}, 2)
