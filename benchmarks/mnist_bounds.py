@@ -2,8 +2,10 @@
 
     python -m benchmarks.mnist_bounds --data mnist.npz --output DIR [--minutes 8] [--device cuda]
 
-The network of Burda et al. 2016 with one stochastic layer, 784-200-200-50. An epoch of each is timed first, and as many are
-trained as fit the minutes; so the ELBO sees the data far more often than IWAE. Prints a Markdown table, and writes samples.
+The network of Burda et al. 2016 with one stochastic layer, 784-200-200-50, but for its tanh: with it the VampPrior, to which no
+scale of the code is dear, collapses at once and for good. An epoch of each is timed first, and as many are trained as fit the
+minutes (of the thread's own time, so that a busy machine changes nothing); so the ELBO sees the data far more often than IWAE.
+Prints a Markdown table, and writes samples.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ COLUMNS = ("method", "epochs", "training s", "test -ELBO", "test IW-NLL", "s.e."
 
 def config_for(data: Path, member: dict[str, Any], epochs: int) -> TrialConfig:
     """One trial of so many epochs."""
-    layers = {"kind": "mlp", "hidden": [200, 200], "activation": "tanh"}
+    layers = {"kind": "mlp", "hidden": [200, 200], "activation": "relu"}
     model = {"encoder": layers, "decoder": layers, "latent": {"kind": "gaussian", "size": 50}}
     if "prior" in member:
         model["prior"] = member["prior"]
@@ -48,11 +50,20 @@ def config_for(data: Path, member: dict[str, Any], epochs: int) -> TrialConfig:
     )
 
 
+def epoch_s(config: TrialConfig, data: ImageData, device: str) -> float:
+    """What an epoch takes once it is under way, its validation included, in s of this thread."""
+    records = Trainer(config, data, device).run()
+    next(records)
+    started_s = time.process_time()
+    next(records)
+    return time.process_time() - started_s
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="an .npz with x_train and x_test")
     parser.add_argument("--output", type=Path, required=True, help="where samples are written, a folder a method")
-    parser.add_argument("--minutes", type=float, default=8.0, help="training time of each")
+    parser.add_argument("--minutes", type=float, default=8.0, help="training time of each, of the thread")
     parser.add_argument("--samples", type=int, default=1000, help="K of the importance-weighted bound")
     parser.add_argument("--examples", type=int, default=1000, help="test images that it is computed on")
     parser.add_argument("--device", default="cpu")
@@ -63,16 +74,16 @@ def main() -> None:
     assert isinstance(data, ImageData)
     rows = []
     for name in given.only:
-        timed = time.perf_counter()
-        next(Trainer(config_for(given.data, MEMBERS[name], 1), data, given.device).run())
-        epochs = max(1, math.floor(60 * given.minutes / (time.perf_counter() - timed)))
+        epochs = max(1, math.floor(60 * given.minutes / epoch_s(config_for(given.data, MEMBERS[name], 3), data, given.device)))
         config = config_for(given.data, MEMBERS[name], epochs)
         trainer = Trainer(config, data, given.device)
-        started_s = time.perf_counter()
+        started_s = time.process_time()
         for record in trainer.run():
             if not record.final and record.epoch == epochs:
-                seconds = time.perf_counter() - started_s
+                seconds = time.process_time() - started_s
             final = record.metrics
+        if trainer.outcome is None or trainer.outcome.state != "COMPLETE":
+            raise SystemExit(f"{name} did not come to its end: {trainer.outcome}")
         bound = importance_weighted(trainer.model, data, "test", samples=given.samples, examples=given.examples)
         write_samples(trainer.model, config, data, given.output / name.replace(", ", "-").replace(" ", "-").lower())
         rows.append((name, epochs, seconds, final["test/neg_elbo"], bound.nll, bound.se, final["test/active_units"]))

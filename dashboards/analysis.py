@@ -11,6 +11,7 @@ import pandas as pd
 
 from dashboards.errors import UnknownColumn, nearest
 from dashboards.pareto import VIOLATION, can_win, fronts, outcome_constraints, several_metrics
+from dashboards.variants import variant_columns, with_variants
 
 HIGHER_IS_BETTER = ("active_units", "mutual_information", "examples_per_s", "tokens_per_s")
 """The last part of the names of the metrics of which more is better; of all else, less."""
@@ -41,7 +42,12 @@ def best_value(values: pd.Series[Any], goal: str) -> float:
 
 
 def searched(sweep: pd.Series[Any]) -> list[str]:
-    """The dotted names of the parameters that the sweep searches."""
+    """The columns of the parameters that the sweep searches: dotted names, and of variants which one it is."""
+    return with_variants(searched_places(sweep), variant_columns(sweep.get("variants", "")))
+
+
+def searched_places(sweep: pd.Series[Any]) -> list[str]:
+    """The dotted names of all that a trial's search sets, those that variants set among them."""
     return [str(name) for name in json.loads(sweep["parameters"])]
 
 
@@ -91,7 +97,8 @@ def leaderboard(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None = 
     """``ranked``, with the columns that a person compares: what was searched, how it scored, what it took.
 
     A metric that no trial has is left out (perplexity of an image model), and so are examples a second where there are tokens a
-    second. The sweep's own metric, and ``sort``, are always there.
+    second. The sweep's own metric, and ``sort``, are always there; beside the former, where any trial has only that,
+    ``last_score`` of it.
     """
     table = ranked(trials, sweep, sort)
     searched_on = [selected_metric(name) for name, _ in several_metrics(sweep)] or [selected_metric(sweep["metric"])]
@@ -102,8 +109,17 @@ def leaderboard(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None = 
     metrics = [name for name in _SHOWN if name in trials and trials[name].notna().any()]
     if "train/tokens_per_s" in metrics:
         metrics = [name for name in metrics if name != "train/examples_per_s"]
+    for name in searched_on:
+        if name in table and (last := name.removeprefix("best/")) in table and last != name:
+            table[last_score(name)] = table[last].where(table[name].isna())
+            own += [last_score(name)] if table[last_score(name)].notna().any() else []
     columns = ["rank", "trial", "state", *parameters, *own, *metrics, "epochs", "duration_s"]
     return table[list(dict.fromkeys(columns))]
+
+
+def last_score(column: str) -> str:
+    """The column with the last score of trials that were not trained to their end, and so have none in ``column``."""
+    return f"last {column}"
 
 
 def short_names(names: Sequence[str], reserved: Collection[str] = ()) -> dict[str, str]:

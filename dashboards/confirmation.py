@@ -7,6 +7,7 @@ counted. What is told apart here is told on the test split, which chose nothing.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ FEW_SEEDS = 5
 """With fewer no bootstrap reaches the level: the true mean lies outside all n values with a probability of about 2^(1 - n)."""
 MISSING = "MISSING"
 """The state of a training that the record does not have."""
+OPEN = (MISSING, "STOPPED", "RUNNING")
+"""States of trainings that have not ended."""
 _MEASURED = ("test/neg_elbo", "test/iw_nll", "test/perplexity", "test/iw_perplexity", "best/val/active_units", "best/val/rate")
 
 
@@ -85,6 +88,7 @@ def cells_of(trials: pd.DataFrame, plan: Plan) -> pd.DataFrame:
             for index, seed in enumerate(plan.seeds)
         ]
     )
+    trials = trials.drop(columns="configuration", errors="ignore")  # its own word for the search's trial
     recorded = trials.drop_duplicates("trial", keep="last").rename(columns={"seed": "recorded seed"})
     cells = planned.merge(recorded, on="trial", how="left")
     other = cells[cells["recorded seed"].notna() & (cells["recorded seed"] != cells["seed"])]
@@ -147,30 +151,44 @@ def interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
 
 
 def comparisons(cells: pd.DataFrame, metric: str, goal: str) -> pd.DataFrame:
-    """Each configuration against the best, by the seeds that both have a score of; best first, those without a score last.
+    """Each configuration against the best; best first, and last those that cannot be it.
 
-    The best has the best mean, of those that did not collapse under every seed. Columns: ``configuration, place`` (1 is the
-    best), ``mean, pairs, difference`` (mean, own minus the best's; of the best itself 0 pairs), ``low, high`` (its interval),
-    ``p`` (two-sided paired t test), ``p_holm`` (corrected over all that have a test), ``apart`` (``p_holm`` is at most 1 - LEVEL;
-    false where there is no test).
+    Only seeds count that have ended under every configuration. The best has the best mean of those with a score under each of
+    them that did not collapse under all. It is chosen by the very scores that are compared, so every pair of configurations is
+    tested, and Holm's correction is over all pairs: the chance of any false finding keeps to 1 - LEVEL whichever is chosen.
+
+    Columns: ``configuration, place`` (1 is the best; 0: it cannot be), ``whole`` (whether it has every score), ``mean, pairs,
+    difference`` (mean, own minus the best's, over the seeds that both have; of the best itself 0 pairs), ``low, high`` (its
+    interval), ``p`` (two-sided paired t test), ``p_holm``, ``apart`` (``p_holm`` is at most 1 - LEVEL; false where there is no
+    test), ``family`` (pairs tested, the same in each row).
     """
-    scores = cells.assign(score=_finite(cells[metric])).pivot(index="seed", columns="configuration", values="score")
-    scores = scores[list(dict.fromkeys(cells["configuration"]))]
-    means = scores.mean().where(~_all_collapsed(cells))
-    order = means.sort_values(ascending=goal == "minimize", kind="stable", na_position="last").index
-    best = order[0] if means.notna().any() else None
+    every = cells.assign(score=_finite(cells[metric])).pivot(index="seed", columns="configuration", values="score")
+    scores = every.loc[_ended_seeds(cells), list(dict.fromkeys(cells["configuration"]))]
+    means, whole = scores.mean(), scores.notna().all() & bool(len(scores))
+    able = whole & ~_all_collapsed(cells)
+    ascending = goal == "minimize"
+    order = [
+        configuration
+        for among in (able, ~able)
+        for configuration in means[among].sort_values(ascending=ascending, kind="stable", na_position="last").index
+    ]
+    best = order[0] if able.any() else None
+    gaps = {pair: (scores[pair[1]] - scores[pair[0]]).dropna().to_numpy() for pair in itertools.combinations(order, 2)}
+    raw = {pair: paired_p(own) for pair, own in gaps.items()}
+    corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
+    family = sum(not math.isnan(p) for p in raw.values())
     rows = []
     for place, configuration in enumerate(order, start=1):
-        row: dict[str, Any] = {"configuration": configuration, "place": place, "mean": scores[configuration].mean(), "pairs": 0}
-        row |= {"difference": math.nan, "low": math.nan, "high": math.nan, "p": math.nan}
+        row: dict[str, Any] = {"configuration": configuration, "place": place if able[configuration] else 0}
+        row |= {"whole": bool(whole[configuration]), "mean": means[configuration], "pairs": 0}
+        row |= dict.fromkeys(("difference", "low", "high", "p", "p_holm"), math.nan)
         if best is not None and configuration != best:
-            gaps = (scores[configuration] - scores[best]).dropna().to_numpy()
-            low, high = interval(gaps)
-            difference = float(gaps.mean()) if len(gaps) else math.nan
-            row |= {"pairs": len(gaps), "difference": difference, "low": low, "high": high, "p": paired_p(gaps)}
-        rows.append(row)
+            own = gaps[best, configuration]
+            low, high = interval(own)
+            row |= {"pairs": len(own), "difference": float(own.mean()) if len(own) else math.nan, "low": low, "high": high}
+            row |= {"p": raw[best, configuration], "p_holm": corrected[best, configuration]}
+        rows.append(row | {"family": family})
     table = pd.DataFrame(rows)
-    table["p_holm"] = holm(table["p"].tolist())
     table["apart"] = table["p_holm"] <= 1 - LEVEL + 1e-12
     return table
 
@@ -204,6 +222,12 @@ def better_way(metric: str, sweep: pd.Series[Any]) -> str:
     if own == str(sweep["metric"]).rpartition("/")[2]:
         return str(sweep["goal"])
     return "maximize" if own in HIGHER_IS_BETTER else "minimize"
+
+
+def _ended_seeds(cells: pd.DataFrame) -> list[int]:
+    """The seeds whose trainings have all ended, with a score or without."""
+    ended = (~cells["state"].isin(OPEN)).groupby(cells["seed"], sort=False).all()
+    return [int(seed) for seed in ended.index[ended]]
 
 
 def _all_collapsed(cells: pd.DataFrame) -> pd.Series[Any]:

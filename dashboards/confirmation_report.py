@@ -54,7 +54,7 @@ def _row(found: Confirmed, row: pd.Series[Any], metrics: Sequence[str], newline:
     gap = "" if math.isnan(row["difference"]) else signed(row["difference"])
     if gap and not math.isnan(row["low"]):
         gap += f"{newline}{between(row['low'], row['high'])}"
-    place = "" if math.isnan(row["mean"]) else "★ 1" if row["place"] == 1 else str(row["place"])
+    place = {0: "", 1: "★ 1"}.get(row["place"], str(row["place"]))
     return [place, str(trial), found.words[trial], _seeds_told(found, trial, newline), *cells, gap, p_value(row["p_holm"])]
 
 
@@ -69,7 +69,7 @@ def _seeds_told(found: Confirmed, trial: int, newline: str) -> str:
 def _with_interval(estimate: pd.Series[Any], newline: str) -> str:
     if math.isnan(estimate["mean"]):
         return ""
-    mean = f"{estimate['mean']:.2f}"
+    mean = f"{estimate['mean']:z.2f}"
     return mean if math.isnan(estimate["low"]) else f"{mean}{newline}{between(estimate['low'], estimate['high'])}"
 
 
@@ -93,9 +93,11 @@ def _table(found: Confirmed, without: Sequence[str]) -> Table:
         content = max(cell_len(line) for cell in [lines, *(row[place] for row in rows)] for line in cell.split("\n"))
         least = min(content, 24) if words else content
         table.add_column(Text(lines), justify="left" if words else "right", no_wrap=not words, min_width=least, vertical="top")
-    for cells, (_, row) in zip(rows, found.comparisons.iterrows(), strict=True):
+    places = list(found.comparisons["place"])
+    for index, (cells, (_, row)) in enumerate(zip(rows, found.comparisons.iterrows(), strict=True)):
         style = "bold green" if row["place"] == 1 else "" if row["apart"] or math.isnan(row["p"]) else "green"
-        table.add_row(*map(Text, cells), style=style)
+        last_able = row["place"] > 0 and places[index + 1 : index + 2] == [0]  # below the line: what cannot be the best
+        table.add_row(*map(Text, cells), style=style if row["place"] else "dim", end_section=last_able)
     return table
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from dashboards.analysis import searched
+from dashboards.analysis import searched_places
 from dashboards.confirmation import (
     FEW_SEEDS,
     INTERVAL,
     LEVEL,
     MISSING,
+    OPEN,
     TEST,
     Plan,
     answer_metric,
@@ -57,7 +58,7 @@ def confirmed(trials: pd.DataFrame, sweep: pd.Series[Any], plan: Plan) -> Confir
     metric = answer_metric(sweep)
     if metric not in cells:  # nothing has been scored yet
         cells[metric] = math.nan
-    parameters = [name for name in searched(sweep) if name != "seed" and name in cells]
+    parameters = [name for name in searched_places(sweep) if name != "seed" and name in cells]
     words = {}
     for trial, runs in cells.groupby("configuration"):
         known = runs[runs["run_id"].notna()]
@@ -76,7 +77,7 @@ def _progress(found: Confirmed, sweep: pd.Series[Any]) -> list[str]:
     recorded = cells[cells["state"] != MISSING]
     same = f"seed {plan.seeds[0]}" if len(plan.seeds) == 1 else f"the same seeds, {_listed(plan.seeds)}"
     told = [f"The best of {plan.sweep}, whose trial numbers these are, trained anew under {same}. {state_counts(recorded)}."]
-    left = int(cells["state"].isin((MISSING, "STOPPED", "RUNNING")).sum())
+    left = int(cells["state"].isin(OPEN).sum())
     if left:
         told.append(f"Provisional: {left} of {len(cells)} trainings have not ended. vae-sweeps resume {sweep['name']}")
     for state, verb, outcome in _WENT_WRONG:
@@ -89,12 +90,15 @@ def _progress(found: Confirmed, sweep: pd.Series[Any]) -> list[str]:
 
 def _answer(found: Confirmed, sweep: pd.Series[Any]) -> list[str]:
     table = found.comparisons
-    first = table.iloc[0]
-    if math.isnan(first["mean"]):
-        return [f"No training has {found.metric} yet: there is nothing to compare."]
+    first, others = table.iloc[0], table[table["place"] > 1]
+    if table["mean"].isna().all():
+        scored = found.estimates.loc[found.estimates["metric"] == found.metric, "seeds"].any()
+        lacks = "No seed has ended under every configuration yet" if scored else f"No training has {found.metric} yet"
+        return [f"{lacks}: there is nothing to compare."]
+    if first["place"] == 0:
+        return ["None can be called the best.", *_unable(found)]
     best = int(first["configuration"])
     told = [f"Best on {found.metric}: trial {best}{_in_words(found, best)}, {_mean_of(found, best)}."]
-    others = table[table["place"] > 1]
     alike = others[others["p"].notna() & ~others["apart"]]
     if len(alike):
         told.append(
@@ -107,8 +111,21 @@ def _answer(found: Confirmed, sweep: pd.Series[Any]) -> list[str]:
     if len(untested) and len(found.plan.seeds) > 1:
         trials = f"trial{'s' if len(untested) > 1 else ''} {_listed(untested)}"
         told.append(f"Not compared, for want of two seeds that both have a score under: {trials}.")
+    told += _unable(found)
     if best != found.plan.trials[0] and found.plan.trials[0] in found.words:
         told.append(f"The search's own winner was trial {found.plan.trials[0]}.")
+    return told
+
+
+def _unable(found: Confirmed) -> list[str]:
+    """The configurations that cannot be the best, and why: a mean without the seeds that failed flatters."""
+    told = []
+    for row in found.comparisons[found.comparisons["place"] == 0].to_dict("records"):
+        trial, seeds = int(row["configuration"]), len(found.plan.seeds)
+        scored = int(found.estimate(trial, found.metric)["seeds"])
+        why = "collapsed under every seed" if row["whole"] else f"has a score under {scored} of {seeds} seeds only"
+        gap = f"; under the {row['pairs']} seeds that both have it differs from the best {_difference(row)}"
+        told.append(f"Trial {trial} {why}, and cannot be the best{gap if row['pairs'] else ''}.")
     return told
 
 
@@ -120,21 +137,28 @@ def _method(found: Confirmed) -> list[str]:
     if count < FEW_SEEDS:
         told += f" From {count} seeds it misses the true mean in more than {1 - LEVEL:.0%} of all cases."
     if len(found.plan.trials) > 1:
-        told += f" Differences are taken seed by seed; p: {TEST}, Holm's correction over {len(found.plan.trials) - 1}."
+        family = int(found.comparisons["family"].iloc[0])
+        pairs = f"all {family} pairs, since the scores choose the best" if family > 1 else "1 pair"
+        told += f" Differences are taken seed by seed; p: {TEST}, Holm's correction over {pairs}."
     unseen = "The test split chose nothing: neither the configurations nor the epochs."
     return [told, unseen] if found.metric.startswith("test/") else [told]
 
 
 def _by(row: dict[Hashable, Any]) -> str:
     """A configuration's difference from the best."""
-    interval = f" {between(row['low'], row['high'])}" if between(row["low"], row["high"]) else ""
-    return f"trial {row['configuration']} by {signed(row['difference'])}{interval}, p {p_value(row['p_holm'])}"
+    return f"trial {row['configuration']} {_difference(row)}"
+
+
+def _difference(row: dict[Hashable, Any]) -> str:
+    """``by +0.31 [0.12, 0.50], p 0.012``."""
+    gap = " ".join(part for part in (f"by {signed(row['difference'])}", between(row["low"], row["high"])) if part)
+    return gap if math.isnan(row["p"]) else f"{gap}, p {p_value(row['p_holm'])}"
 
 
 def _mean_of(found: Confirmed, trial: int) -> str:
     own = found.estimate(trial, found.metric)
     seeds = f"over {own['seeds']} seed{'s' if own['seeds'] > 1 else ''}"
-    return " ".join(part for part in (f"{own['mean']:.2f}", between(own["low"], own["high"]), seeds) if part)
+    return " ".join(part for part in (f"{own['mean']:z.2f}", between(own["low"], own["high"]), seeds) if part)
 
 
 def _in_words(found: Confirmed, trial: int) -> str:
@@ -143,12 +167,12 @@ def _in_words(found: Confirmed, trial: int) -> str:
 
 def between(low: float, high: float) -> str:
     """``[1.20, 1.31]``; nothing where there is no interval."""
-    return "" if math.isnan(low) else f"[{low:.2f}, {high:.2f}]"
+    return "" if math.isnan(low) else f"[{low:z.2f}, {high:z.2f}]"
 
 
 def signed(value: float) -> str:
     """A difference, with its sign."""
-    return f"{value:+.2f}"
+    return f"{value:+z.2f}"
 
 
 def p_value(value: float) -> str:

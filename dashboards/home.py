@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_plus, urlsplit
@@ -24,6 +25,9 @@ DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVERS = ("http", "https")
 _LOGIN = re.compile(r"^([^:/?]*://[^:/@]*):.*@", re.DOTALL)
 """A login with a password, which may hold any character: the last ``@`` ends it."""
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"<>]+")
+"""In a text."""
+_RELATIVE_FILE = re.compile(r"\A(sqlite(?:\+\w+)?:///)(?![/:?]|file:)([^?]+)(.*)\Z", re.DOTALL)
 _SETTING = re.compile(r"([?&])([^=&]*)=([^&]*)")
 _SECRET = re.compile("pass|pwd|secret|token|odbc_connect", re.IGNORECASE)
 """Settings of the databases' drivers that are or hold a password."""
@@ -36,6 +40,11 @@ class Home:
     root: Path
     tracking_uri: str
     """The home's own ``mlflow.db`` unless a server or another database was named."""
+
+    @property
+    def shown_uri(self) -> str:
+        """Where the records are, without a password."""
+        return without_password(self.tracking_uri)
 
     @property
     def artifact_root(self) -> Path:
@@ -83,7 +92,8 @@ class Home:
 def resolve_home(home: str | Path | None = None, tracking_uri: str | None = None) -> Home:
     """Finds the home: ``home``, else ``VAE_SWEEPS_HOME``, else ``./vae-sweeps-home``; it need not exist.
 
-    The records are at ``tracking_uri``, else at ``MLFLOW_TRACKING_URI``, else in the home's ``mlflow.db``.
+    The records are at ``tracking_uri``, else at ``MLFLOW_TRACKING_URI``, else in the home's ``mlflow.db``; an SQLite file
+    that is named relative lies in the current directory.
 
     Raises:
         HomeError: if the path has a ``?`` or ``%``, which an SQLite URL cannot hold as they are (and MLflow makes a second
@@ -92,7 +102,7 @@ def resolve_home(home: str | Path | None = None, tracking_uri: str | None = None
     root = Path(home or os.environ.get("VAE_SWEEPS_HOME") or DEFAULT_HOME).expanduser().absolute()
     if mark := next((mark for mark in "?%" if mark in str(root)), None):
         raise HomeError(f"the home {root} has a '{mark}' in its path, which an SQLite URL cannot hold; choose another directory")
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_url(root / "mlflow.db")
+    uri = with_absolute_file(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _sqlite_url(root / "mlflow.db"))
     try:
         check_tracking_uri(uri)
     except HomeError as error:
@@ -144,6 +154,22 @@ def _has_host(uri: str) -> bool:
 def without_password(uri: str) -> str:
     """The URI as it may be printed: ``***`` for a password, in the login or among the settings behind the ``?``."""
     return _LOGIN.sub(r"\1:***@", _SETTING.sub(_hidden, uri))
+
+
+def hide_passwords(text: str) -> str:
+    """A text, such as an error's, as it may be printed: ``without_password`` of every address in it."""
+    return _ADDRESS.sub(lambda address: without_password(address[0]), text)
+
+
+def with_absolute_file(url: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
+    """The URL of an SQLite file that is named relative, with ``absolute`` of its name; any other URL as it is."""
+    return _RELATIVE_FILE.sub(lambda parts: f"{parts[1]}{absolute(parts[2])}{parts[3]}", url)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite database; None of any other."""
+    scheme, _, rest = url.partition("://")
+    return Path(rest[1:].partition("?")[0]) if scheme.partition("+")[0] == "sqlite" else None
 
 
 def _hidden(setting: re.Match[str]) -> str:

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import json
 import math
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboards.analysis import best_value, selected_metric
+from dashboards.analysis import selected_metric
 from dashboards.errors import StoreError, UnknownRun, UnknownSweep, nearest
 from dashboards.home import resolve_home
 from dashboards.pareto import VIOLATION
+from dashboards.replicates import CONFIGURATION, best_mean
+from dashboards.run_columns import frame_of, metric_column, metric_names, parameter_column, unclipped, variant_column
+from dashboards.schedules import TAG as SCHEDULE
 from dashboards.store import Point, Store, open_store, tag_of
+from dashboards.variants import variant_columns
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -36,6 +39,7 @@ _SWEEP_TYPES = {
     "method": "str",
     "run_cap": "Int64",
     "parameters": "str",
+    "variants": "str",
     "run_id": "str",
     "metrics": "str",
     "outcome_constraints": "str",
@@ -43,6 +47,7 @@ _SWEEP_TYPES = {
     "confirms_plan": "str",
     "ended_by": "str",
     "budget_used": "str",
+    "seeds": "int64",
 }
 _TRIAL_TYPES = {
     "run_id": "str",
@@ -54,14 +59,13 @@ _TRIAL_TYPES = {
     "epochs": "int64",
 }
 _CURVE_TYPES = {"run_id": "str", "trial": "int64", "epoch": "int64", "step": "Int64", "metric": "str", "value": "float64"}
-_PROVENANCE_TAGS = ("config.fingerprint", "data.fingerprint", "git.commit", "threads", "torch")
+_PROVENANCE_TAGS = ("config.fingerprint", "data.fingerprint", "git.commit", "threads", "torch", "scores")
 _PROVENANCE_PARAMETERS = (
     "training.epochs",
     "training.patience",
     "evaluation.importance_samples",
     "evaluation.importance_examples",
 )
-_SECTIONS = ("best", "test", "val", "train")
 _STEP = "train/step"
 """The metric that every epoch logs: the optimiser's steps so far."""
 
@@ -71,9 +75,11 @@ def load_sweeps(*, home: str | Path | None = None, tracking_uri: str | None = No
 
     Columns: ``name, state, question, trials`` (their number), ``best`` (the best value of the sweep's metric among complete
     trials), ``started, duration_s`` (NaN until it ended); then ``metric, goal, method, run_cap, parameters`` (a JSON list of
-    the searched dotted names), ``run_id``; ``metrics, outcome_constraints`` (JSON lists, where there are several or any; with
-    several metrics ``best`` is NaN, see ``dashboards.pareto``); ``confirms, confirms_plan`` (of a confirmation: the sweep, and
-    JSON; else empty); ``ended_by`` (empty while it runs), ``budget_used`` (in words, as of the last trial's end).
+    the searched dotted names), ``variants`` (JSON: what each parameter with variants sets, by its name), ``run_id``;
+    ``metrics, outcome_constraints`` (JSON lists, where there are several or any; with several metrics ``best`` is NaN, see
+    ``dashboards.pareto``); ``confirms, confirms_plan`` (of a confirmation: the sweep, and JSON; else empty); ``ended_by``
+    (empty while it runs), ``budget_used`` (in words, as of the last trial's end),
+    ``seeds`` (of each configuration; above 1 ``best`` is the best mean of one, see ``dashboards.replicates``).
 
     Raises:
         NoHome, StoreError: as ``open_store``.
@@ -84,7 +90,7 @@ def load_sweeps(*, home: str | Path | None = None, tracking_uri: str | None = No
         for run in store.runs("tags.kind = 'trial'"):
             children.get(run.data.tags.get("mlflow.parentRunId", ""), []).append(run)
     rows = [_sweep_row(parent, children[parent.info.run_id]) for parent in parents]
-    return _frame(rows, _SWEEP_TYPES)
+    return frame_of(rows, _SWEEP_TYPES)
 
 
 def sweep_row(name: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.Series[Any]:
@@ -105,9 +111,11 @@ def load_trials(sweep: str, *, home: str | Path | None = None, tracking_uri: str
     """A row a trial of the sweep, by number.
 
     Columns: ``run_id, trial, state, reason, seed`` (missing where a trial failed before it had a config), ``duration_s`` (NaN
-    until it ended), ``epochs`` (done); a column a searched
-    parameter under its dotted name (missing where a conditional one is not active, or its value is null; a list stays JSON);
-    a column a metric under its name, the last value of each: ``best/``, ``test/``, ``val/``, ``train/``; and what
+    until it ended), ``epochs`` (done); after ``trial``, with seeds, its ``configuration``; a column a searched parameter under
+    its dotted name (missing where a conditional one is
+    not active, or its value is null; a list stays JSON), and before what variants set, under the parameter's name, which it
+    was; of a population's trials, whose parameters are those that they ended with, ``schedule`` (JSON); a column a metric under
+    its name, the last value of each: ``best/``, ``test/``, ``val/``, ``train/``; and what
     comparability rests on: fingerprints, commit, threads, torch, planned epochs, patience, importance samples.
 
     Raises:
@@ -121,15 +129,20 @@ def load_trials(sweep: str, *, home: str | Path | None = None, tracking_uri: str
     epochs: dict[str, int] = {}
     for point in steps:
         epochs[point.run_id] = max(point.epoch, epochs.get(point.run_id, 0))
-    frame = _frame([_trial_row(run, epochs.get(run.info.run_id, 0)) for run in runs], _TRIAL_TYPES)
+    frame = frame_of([_trial_row(run, epochs.get(run.info.run_id, 0)) for run in runs], _TRIAL_TYPES)
+    if (seeds := _seeds(parent)) > 1 and CONFIGURATION not in _variants(parent):
+        frame.insert(2, CONFIGURATION, frame["trial"] // seeds)
     if frame["seed"].notna().all():
         frame["seed"] = frame["seed"].astype("int64")
     searched = [name for name in _searched(parent) if name not in frame]
     provenance = [name for name in _PROVENANCE_PARAMETERS if name not in searched]
-    columns: dict[str, pd.Series[Any]] = {name: _parameter(runs, name) for name in searched}
-    columns |= {name: _metric(runs, name) for name in _metric_names(runs)}
+    columns: dict[str, pd.Series[Any]] = {name: variant_column(runs, name) for name in _variants(parent) if name not in frame}
+    columns |= {name: parameter_column(runs, name) for name in searched}
+    if any(SCHEDULE in run.data.tags for run in runs):
+        columns[SCHEDULE] = pd.Series([run.data.tags.get(SCHEDULE) for run in runs], dtype="str")
+    columns |= {name: metric_column(runs, name) for name in metric_names(runs)}
     columns |= {name: pd.Series([run.data.tags.get(name) for run in runs], dtype="str") for name in _PROVENANCE_TAGS}
-    columns |= {name: _parameter(runs, name) for name in provenance}
+    columns |= {name: parameter_column(runs, name) for name in provenance}
     frame = pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
     return frame.sort_values("trial", kind="stable", ignore_index=True)
 
@@ -148,7 +161,7 @@ def load_curves(sweep: str | Sequence[str], *, home: str | Path | None = None, t
     with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
         runs = _trials_of(store, _find_sweep(store, sweep)) if isinstance(sweep, str) else _find_runs(store, sweep)
         points: list[Point] = []
-        for name in _metric_names(runs):
+        for name in metric_names(runs):
             if not name.startswith(("best/", "test/")):
                 points += store.history([run.info.run_id for run in runs if name in run.data.metrics], name)
     latest = {(point.run_id, point.epoch, point.metric): point for point in sorted(points, key=lambda point: point.timestamp)}
@@ -161,11 +174,11 @@ def load_curves(sweep: str | Sequence[str], *, home: str | Path | None = None, t
             "epoch": epoch,
             "step": steps.get((run_id, epoch)),
             "metric": metric,
-            "value": _unclipped(at.value),
+            "value": unclipped(at.value),
         }
         for (run_id, epoch, metric), at in latest.items()
     ]
-    return _frame(rows, _CURVE_TYPES).sort_values(["trial", "run_id", "metric", "epoch"], ignore_index=True)
+    return frame_of(rows, _CURVE_TYPES).sort_values(["trial", "run_id", "metric", "epoch"], ignore_index=True)
 
 
 def _find_sweep(store: Store, name: str) -> Run:
@@ -199,7 +212,7 @@ def _sweep_row(parent: Run, trials: list[Run]) -> dict[str, Any]:
         "state": state,
         "question": tags.get("question", ""),
         "trials": len(trials),
-        "best": math.nan if "metrics" in tags else best_value(_metric(_feasible(complete), selected_metric(metric)), goal),
+        "best": math.nan if "metrics" in tags else _best(_feasible(complete), metric, goal, _seeds(parent)),
         "started": pd.Timestamp(parent.info.start_time, unit="ms", tz="UTC"),
         "duration_s": _duration(parent, state),
         "metric": metric,
@@ -207,6 +220,7 @@ def _sweep_row(parent: Run, trials: list[Run]) -> dict[str, Any]:
         "method": tags.get("method", ""),
         "run_cap": int(cap) if cap.isdecimal() else None,
         "parameters": json.dumps(_searched(parent)),
+        "variants": tags.get("variants", ""),
         "run_id": parent.info.run_id,
         "metrics": tags.get("metrics", ""),
         "outcome_constraints": tags.get("outcome_constraints", ""),
@@ -214,6 +228,7 @@ def _sweep_row(parent: Run, trials: list[Run]) -> dict[str, Any]:
         "confirms_plan": tags.get("confirms.plan", ""),
         "ended_by": tags.get("ended_by", ""),
         "budget_used": tags.get("budget.used", ""),
+        "seeds": _seeds(parent),
     }
 
 
@@ -228,6 +243,18 @@ def _trial_row(run: Run, epochs: int) -> dict[str, Any]:
         "duration_s": _duration(run, state),
         "epochs": epochs,
     }
+
+
+def _best(trials: list[Run], metric: str, goal: str, seeds: int) -> float:
+    return best_mean([_number(trial) for trial in trials], metric_column(trials, selected_metric(metric)), seeds, goal)
+
+
+def _seeds(parent: Run) -> int:
+    """Of each configuration; 1 where the record is silent."""
+    text = parent.data.tags.get("seeds", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise StoreError(f"the tag 'seeds' of the run {parent.info.run_id} is no number of seeds: {text[:80]!r}")
+    return int(text)
 
 
 def _feasible(trials: list[Run]) -> list[Run]:
@@ -251,6 +278,14 @@ def _searched(parent: Run) -> list[str]:
         raise StoreError(f"the tag 'parameters' of the run {parent.info.run_id} is no JSON list ({error}): {text[:80]}") from None
 
 
+def _variants(parent: Run) -> dict[str, list[str]]:
+    text = parent.data.tags.get("variants", "")
+    try:
+        return variant_columns(text)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise StoreError(f"the tag 'variants' of the run {parent.info.run_id} is no JSON of names: {text[:80]}") from error
+
+
 def _duration(run: Run, state: str) -> float:
     """Seconds that it took, NaN while it runs: the tag's, which leaves out the pauses between attempts, else end - start."""
     if state == "RUNNING":  # a run opened again keeps its old end
@@ -261,50 +296,3 @@ def _duration(run: Run, state: str) -> float:
         except ValueError:
             raise StoreError(f"the tag 'duration_s' of the run {run.info.run_id} is no number: {text[:80]!r}") from None
     return math.nan if run.info.end_time is None else (run.info.end_time - run.info.start_time) / 1000
-
-
-def _metric_names(runs: Iterable[Run]) -> list[str]:
-    """Every metric of the runs: what is final first, then by name."""
-    order = {section: place for place, section in enumerate(_SECTIONS)}
-    names = {name for run in runs for name in run.data.metrics}
-    return sorted(names, key=lambda name: (order.get(name.partition("/")[0], len(order)), name))
-
-
-def _metric(runs: Sequence[Run], name: str) -> pd.Series[Any]:
-    return pd.Series([_unclipped(run.data.metrics.get(name, math.nan)) for run in runs], dtype="float64")
-
-
-def _unclipped(value: float) -> float:
-    """Infinity, which the databases cannot hold: MLflow stores the largest finite number in its stead."""
-    return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value
-
-
-def _parameter(runs: Sequence[Run], name: str) -> pd.Series[Any]:
-    """One parameter of every run, in the one type that holds all its values."""
-    values = [_parse(run.data.params[name]) if name in run.data.params else None for run in runs]
-    kinds = {type(value) for value in values if value is not None}
-    full = None not in values
-    if kinds == {bool}:
-        return pd.Series(values, dtype="bool" if full else "boolean")
-    if kinds == {int}:
-        return pd.Series(values, dtype="int64" if full else "Int64")
-    if kinds and kinds <= {int, float}:
-        return pd.Series(values, dtype="float64")
-    texts = [run.data.params.get(name) if value is not None else None for run, value in zip(runs, values, strict=True)]
-    return pd.Series(texts, dtype="str")
-
-
-def _parse(text: str) -> bool | int | float | str | None:
-    """The value that was logged as ``text``: a JSON scalar, or a bare string; a list stays text."""
-    try:
-        value = json.loads(text, parse_constant=str)
-    except ValueError:
-        return text
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-        return text
-    return value if value is None or isinstance(value, bool | int | float) else text
-
-
-def _frame(rows: list[dict[str, Any]], types: dict[str, str]) -> pd.DataFrame:
-    """The rows as a frame of these columns and types, also where there is no row."""
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in types.items()})

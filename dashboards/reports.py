@@ -16,17 +16,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dashboards.analysis import leaderboard, ranked, searched, selected_metric, short_names
+from dashboards.analysis import last_score, searched, selected_metric, short_names
 from dashboards.errors import nearest
 from dashboards.pareto import VIOLATION, several_metrics
-from dashboards.summary import configuration, plain, summary
+from dashboards.replicates import SEEDS, ranked_trials, spread
+from dashboards.replicates import board as board_of
+from dashboards.replicates_words import sentences
+from dashboards.summary import configuration
+from dashboards.words import plain
 
 Format = Literal["table", "markdown", "csv", "parquet", "json"]
 
 _DECIMALS = {"perplexity": 1, "iw_perplexity": 1, "active_units": 0, "examples_per_s": 0, "tokens_per_s": 0}
 """Digits after the point, by the last part of a metric's name; 2 for all others."""
 _CONFIGURATION = "configuration"
-_FIXED = ("rank", "trial", "state", _CONFIGURATION, "epochs", "time")
+_FIXED = ("rank", "trial", "trials", "state", SEEDS, _CONFIGURATION, "epochs", "time")
 _DISPENSABLE = (
     "duration_s",
     "epochs",
@@ -75,7 +79,7 @@ def render_report(
         return _terminal(trials, sweep, sort, top, width, color)
     if format == "markdown":
         return _markdown(trials, sweep, sort, top)
-    rows = ranked(trials, sweep, sort).drop(columns="rank").head(top if top is not None else len(trials))
+    rows = ranked_trials(trials, sweep, sort).head(top if top is not None else len(trials))
     if format == "csv":
         return rows.to_csv(index=False)
     if format == "json":
@@ -100,7 +104,7 @@ def _json_value(value: Any) -> Any:
 def _terminal(
     trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None, top: int | None, width: int | None, color: bool
 ) -> str:
-    board = leaderboard(trials, sweep, sort)
+    board = board_of(trials, sweep, sort)
     buffer = io.StringIO()
     console = Console(file=buffer, width=_ROOM, force_terminal=color, color_system="standard" if color else None)
     table, dropped = _fitting(console, board, sweep, sort, top, width)
@@ -111,7 +115,7 @@ def _terminal(
     console.print(table)
     console.print()
     notes = _left_out(board, top) + ([f"For want of width without {', '.join(dropped)}."] if dropped else [])
-    for sentence in [*notes, *_order(sweep, sort), *summary(trials, sweep)]:
+    for sentence in [*notes, *_order(sweep, sort), *sentences(trials, sweep)]:
         console.print(Text(clean(sentence)), width=width or _PROSE)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
@@ -146,7 +150,7 @@ def _merged(board: pd.DataFrame, sweep: pd.Series[Any]) -> pd.DataFrame:
 
 def _table(board: pd.DataFrame, sweep: pd.Series[Any], top: int | None) -> Table:
     """The leaderboard; trials that are not ranked stand below a line."""
-    headings, rows = _cells(board, sweep, top)
+    headings, rows = cells_of(board, sweep, top)
     table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
     for place, heading in enumerate(headings):
         lines = _broken(clean(heading))
@@ -175,16 +179,22 @@ def _broken(heading: str) -> list[str]:
     return [f"{'/'.join(sections)}/", *words] if sections else words
 
 
-def _cells(board: pd.DataFrame, sweep: pd.Series[Any], top: int | None) -> tuple[list[str], list[list[str]]]:
-    """Headings and rounded cells; the standard error goes into the cell of what it is the error of."""
+def cells_of(board: pd.DataFrame, sweep: pd.Series[Any], top: int | None) -> tuple[list[str], list[list[str]]]:
+    """Headings and rounded cells; an error, or a spread between seeds, goes into the cell of what it is the error of."""
     parameters = searched(sweep)
     short = short_names(parameters, reserved=_FIXED) | {"duration_s": "time"}
-    shown = [str(name) for name in board if name != "test/iw_nll_se"]
+    errors = {"test/iw_nll": "test/iw_nll_se"} | {name: spread(name) for name in map(str, board) if spread(name) in board}
+    lasts = {name: last_score(name) for name in map(str, board) if last_score(name) in board}
+    shown = [str(name) for name in board if name not in (*errors.values(), *lasts.values())]
     rows = []
     for _, row in board.head(top if top is not None else len(board)).iterrows():
         cells = [_cell(name, row[name], is_metric="/" in name and name not in parameters) for name in shown]
-        if "test/iw_nll" in shown and pd.notna(row.get("test/iw_nll_se")):
-            cells[shown.index("test/iw_nll")] += f" ± {row['test/iw_nll_se']:.2f}"
+        for name, error in errors.items():
+            if name in shown and pd.notna(row.get(error)):
+                cells[shown.index(name)] += f" ± {row[error]:.{_decimals(name)}f}"
+        for name, last in lasts.items():
+            if pd.notna(row[last]):
+                cells[shown.index(name)] = f"({_cell(name, row[last], is_metric=True)})"
         rows.append(cells)
     return [short.get(name, name) for name in shown], rows
 
@@ -200,9 +210,16 @@ def _cell(name: str, value: Any, is_metric: bool) -> str:
         return _duration(value)
     if name == VIOLATION:
         return "none" if value == 0 else f"{value:.3g}"
-    if is_metric:
-        return f"{value:.{_DECIMALS.get(name.rpartition('/')[2], 2)}f}"
-    return plain(value)
+    return metric_cell(name, value) if is_metric else plain(value)
+
+
+def metric_cell(name: str, value: float) -> str:
+    """A score, rounded as its metric is."""
+    return f"{value:z.{_decimals(name)}f}"
+
+
+def _decimals(name: str) -> int:
+    return _DECIMALS.get(name.rpartition("/")[2], 2)
 
 
 def _duration(seconds: float) -> str:
@@ -214,7 +231,12 @@ def _duration(seconds: float) -> str:
 
 def _left_out(board: pd.DataFrame, top: int | None) -> list[str]:
     rest = len(board) - top if top is not None else 0
-    return [f"The first {top} of {len(board)} trials are shown."] if rest > 0 else []
+    what = "configurations" if SEEDS in board else "trials"
+    told = [f"The first {top} of {len(board)} {what} are shown."] if rest > 0 else []
+    shown = board.head(top if top is not None else len(board))
+    if any(shown[name].notna().any() for name in map(str, board) if name.startswith(last_score(""))):
+        told.append("In parentheses: the last score of a trial that was not trained to its end, or runs.")
+    return told
 
 
 def _order(sweep: pd.Series[Any], sort: str | None) -> list[str]:
@@ -225,8 +247,8 @@ def _order(sweep: pd.Series[Any], sort: str | None) -> list[str]:
 
 def _markdown(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None, top: int | None) -> str:
     """A GitHub table; the best row bold."""
-    board = leaderboard(trials, sweep, sort)
-    headings, rows = _cells(board, sweep, top)
+    board = board_of(trials, sweep, sort)
+    headings, rows = cells_of(board, sweep, top)
     lines = [f"## {escape(sweep['name'])}", ""]
     if sweep["question"]:
         lines += [f"Question: {escape(sweep['question'])}", ""]
@@ -234,7 +256,7 @@ def _markdown(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None, top
     for rank, row in zip(board["rank"], rows, strict=False):
         first = pd.notna(rank) and rank == 1
         lines.append(_row(f"**{escape(cell)}**" if first and cell else escape(cell) for cell in row))
-    lines += ["", *(f"- {escape(line)}" for line in [*_left_out(board, top), *_order(sweep, sort), *summary(trials, sweep)])]
+    lines += ["", *(f"- {escape(line)}" for line in [*_left_out(board, top), *_order(sweep, sort), *sentences(trials, sweep)])]
     return "\n".join(lines) + "\n"
 
 
@@ -245,6 +267,11 @@ def _row(cells: Iterable[str]) -> str:
 def clean(text: object) -> str:
     """One line without control characters: what others wrote moves no cursor and reverses no direction."""
     return _CONTROL.sub("\ufffd", " ".join(str(text).split()))
+
+
+def lines_of(text: str) -> str:
+    """As ``clean``, but lines and spaces stay."""
+    return "\n".join(_CONTROL.sub("\ufffd", line) for line in text.splitlines())
 
 
 def escape(text: object) -> str:

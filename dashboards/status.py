@@ -13,8 +13,9 @@ from dashboards.confirmation import plan_of
 from dashboards.confirmation_report import render as render_confirmation
 from dashboards.confirmation_words import confirmed, sentences_of
 from dashboards.records import load_trials, sweep_row
+from dashboards.replicates_words import sentences
 from dashboards.reports import clean, render_report
-from dashboards.summary import number, summary
+from dashboards.words import number
 
 
 def report_sweep(
@@ -28,13 +29,25 @@ def report_sweep(
     width: int | None = None,
     color: bool = False,
 ) -> str | bytes:
-    """``render_report`` on a sweep by its name; of a confirmation, as table or Markdown, what it confirms."""
+    """``render_report``, ``render_latex`` or ``render_page`` on a sweep by its name; of a confirmation what it confirms.
+
+    A confirmation has no LaTeX table of its own: there its trials stand one by one.
+    """
     sweep = sweep_row(name, home=home, tracking_uri=tracking_uri)
     trials = load_trials(name, home=home, tracking_uri=tracking_uri)
     plan = plan_of(sweep)
     if plan is not None and format in ("table", "markdown") and sort is None and top is None:
         found = confirmed(trials, sweep, plan)
         return render_confirmation(found, sweep, markdown=format == "markdown", width=width, color=color)
+    if format == "latex":
+        from dashboards.latex import render_latex
+
+        return render_latex(trials, sweep, sort=sort, top=top)
+    if format == "html":
+        from dashboards.page.page import page_of
+
+        answer = None if plan is None else sentences_of(confirmed(trials, sweep, plan), sweep)
+        return page_of(trials, sweep, sort=sort, top=top, answer=answer, home=home, tracking_uri=tracking_uri)
     return render_report(trials, sweep, format=format, sort=sort, top=top, width=width, color=color)
 
 
@@ -52,7 +65,7 @@ def status_lines(name: str, *, home: str | Path | None = None, tracking_uri: str
         planned = trial["training.epochs"]
         lines.append(f"trial {trial['trial']} runs: epoch {trial['epochs']} of {'?' if pd.isna(planned) else planned}{shown}")
     plan = plan_of(sweep)
-    found = summary(trials, sweep) if plan is None else sentences_of(confirmed(trials, sweep, plan), sweep)
+    found = sentences(trials, sweep) if plan is None else sentences_of(confirmed(trials, sweep, plan), sweep)
     return [clean(line) for line in [*lines, *found] if line]
 
 

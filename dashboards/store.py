@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from dashboards.errors import NoHome, StoreError
-from dashboards.home import DATABASES, without_password
+from dashboards.home import DATABASES, hide_passwords, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -153,7 +153,8 @@ def _check_database(uri: str) -> None:
 def _unreadable(uri: str, error: Exception) -> StoreError:
     """MLflow's own message repeats the address it asked, with the password in it."""
     shown = without_password(uri)
-    return StoreError(f"cannot read the records at {shown}: {str(error).replace(uri.rstrip('/'), shown.rstrip('/'))}")
+    told = hide_passwords(str(error).replace(uri.rstrip("/"), shown.rstrip("/")))
+    return StoreError(f"cannot read the records at {shown}: {told}")
 
 
 def tag_of(run: Run, name: str) -> str:

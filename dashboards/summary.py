@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from dashboards.analysis import STATES, goal_of, ranked, searched, selected_metric, short_names
 from dashboards.pareto import can_win, outcome_constraints, several_metrics
+from dashboards.schedules import Stint, in_words, stints
+from dashboards.scored import estimators, incomparable
+from dashboards.words import BEWARE, begin, count_of, listed, number, plain, trials_listed
 
 _MUST_BE_EQUAL = {
     "data.fingerprint": "the same data",
@@ -22,19 +24,46 @@ _MUST_BE_EQUAL = {
 }
 """What complete trials have to share for their scores to be comparable (the last: for their times), and its name in words."""
 
-_BEWARE = "NOT equal, so beware"
-
 
 def summary(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     """Sentences: which configuration won and by how much, how sure that is, what is comparable, what the numbers are."""
     complete = trials[trials["state"] == "COMPLETE"]
-    sentences = [_progress(trials, sweep)]
+    sentences = [_progress(trials, sweep), *_population(trials, sweep)]
     if complete.empty:
         return [*sentences, "No trial is complete: there is nothing to rank."]
     sentences += _winner(trials, sweep)
-    sentences += _fairness(complete, searched(sweep))
-    sentences += _estimators(complete)
-    return sentences
+    return sentences + basis(complete, sweep, searched(sweep))
+
+
+def basis(complete: pd.DataFrame, sweep: pd.Series[Any], parameters: Sequence[str]) -> list[str]:
+    """What the comparison of complete trials rests on, or fails to."""
+    return [*_fairness(complete, parameters), *incomparable(complete, sweep), *estimators(complete)]
+
+
+def _population(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
+    """How many trials of a population took over another's weights, and how the best came about."""
+    if "schedule" not in trials or trials["schedule"].isna().all():
+        return []
+    schedules = {row["trial"]: schedule for _, row in trials.iterrows() if (schedule := _schedule(row["schedule"]))}
+    changed = {number: schedule for number, schedule in schedules.items() if len(schedule) > 1}
+    parts = [
+        f"A population: {len(changed)} of {len(trials)} trials went on from another's weights, and so from its history;"
+        " parameters are those that a trial ended with."
+    ]
+    table = ranked(trials, sweep)
+    best = table["trial"].iloc[0] if len(table) and pd.notna(table["rank"].iloc[0]) else None
+    if best in changed:
+        lines = in_words(changed[best], short_names(searched(sweep)))
+        parts.append(f"Trial {best} came about so: {'; '.join(lines)}.")
+    return [" ".join(parts)]
+
+
+def _schedule(text: Any) -> list[Stint]:
+    """A trial's stints; none where MLflow has cut the tag."""
+    try:
+        return stints(text) if isinstance(text, str) else []
+    except ValueError:
+        return []
 
 
 def state_counts(trials: pd.DataFrame) -> str:
@@ -42,12 +71,7 @@ def state_counts(trials: pd.DataFrame) -> str:
     counts = trials["state"].value_counts()
     order = [*STATES, *sorted(set(counts.index) - set(STATES))]
     told = ", ".join(f"{counts[state]} {state.lower()}" for state in order if state in counts)
-    return f"{_count(len(trials), 'trial')}{': ' if told else ''}{told}"
-
-
-def number(value: float) -> str:
-    """A difference or score for a sentence: four significant digits."""
-    return f"{value:.4g}" if math.isfinite(value) else str(value)
+    return f"{count_of(len(trials), 'trial')}{': ' if told else ''}{told}"
 
 
 def configuration(row: pd.Series[Any], parameters: Sequence[str]) -> str:
@@ -56,26 +80,27 @@ def configuration(row: pd.Series[Any], parameters: Sequence[str]) -> str:
     return ", ".join(f"{short[name]} {plain(row[name])}" for name in parameters if pd.notna(row[name])) or "no parameter set"
 
 
-def plain(value: Any) -> str:
-    """A parameter's value for people: a float to three significant digits, anything else as it is."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
 def _progress(trials: pd.DataFrame, sweep: pd.Series[Any]) -> str:
     """How many trials are in each state, and what that means for the ranking."""
     parts = [f"{state_counts(trials)}."]
     apart = [state for state in ("PRUNED", "COLLAPSED", "STOPPED", "FAILED") if (trials["state"] == state).any()]
     if apart:
-        parts.append(f"Only complete trials are ranked; {_listed(state.lower() for state in apart)} ones are listed apart.")
+        parts.append(f"Only complete trials are ranked; {listed(state.lower() for state in apart)} ones are listed apart.")
+    return " ".join([*parts, *troubles(trials, sweep)])
+
+
+def troubles(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
+    """Why trials failed, and that the sweep is not finished, where that is so."""
+    parts = []
     failed = trials[(trials["state"] == "FAILED") & (trials["reason"] != "")]
     for reason, among in failed.groupby("reason"):
-        parts.append(f"{_begin(_trials(among['trial']))} failed: {reason}.")
+        parts.append(f"{begin(trials_listed(among['trial']))} failed: {reason}.")
     if sweep["state"] == "RUNNING":
         parts.append("The sweep still runs: this is provisional.")
     elif sweep["state"] != "FINISHED":
         cap = f" of {sweep['run_cap']} planned" if pd.notna(sweep["run_cap"]) else ""
         parts.append(f"The sweep was not finished ({str(sweep['state']).lower()}, {len(trials)}{cap} trials).")
-    return " ".join(parts)
+    return parts
 
 
 def _winner(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
@@ -98,7 +123,7 @@ def _barred(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     verb = "violates" if len(barred) == 1 else "violate"
     conditions = " and ".join(outcome_constraints(sweep))
     return [
-        f"{_begin(_trials(barred['trial']))} {verb} {conditions or 'an outcome constraint'} at the selected epoch,"
+        f"{begin(trials_listed(barred['trial']))} {verb} {conditions or 'an outcome constraint'} at the selected epoch,"
         " and cannot win."
     ]
 
@@ -117,9 +142,9 @@ def _pareto_set(best: pd.DataFrame, among: int, metrics: list[tuple[str, str]], 
         way = "lowest" if goal == "minimize" else "highest"
         told.append(f"trial {row['trial']} has the {way} {column}, {number(row[column])} ({configuration(row, parameters)})")
     return [
-        f"{_begin(_trials(best['trial']))} are the Pareto set of {_listed(columns)} among {among} ranked: none of them is beaten"
-        " in one without being better in another.",
-        f"{_begin('; '.join(told))}. One seed each: confirm before you believe small differences.",
+        f"{begin(trials_listed(best['trial']))} are the Pareto set of {listed(columns)} among {among} ranked: none of them is"
+        " beaten in one without being better in another.",
+        f"{begin('; '.join(told))}. One seed each: confirm before you believe small differences.",
     ]
 
 
@@ -134,7 +159,7 @@ def _one_winner(table: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     lead = abs(float(first[column]) - float(second[column]))
     if lead == 0:
         equal = table.loc[table["rank"] == 1, "trial"]
-        tie = f"{_begin(_trials(equal))} are equal: {score}; trial {first['trial']} is {configuration(first, parameters)}."
+        tie = f"{begin(trials_listed(equal))} are equal: {score}; trial {first['trial']} is {configuration(first, parameters)}."
         return [tie, *_replicates(table, sweep)]
     runner_up = f"trial {second['trial']} ({configuration(second, parameters)})"
     better = "lower" if sweep["goal"] == "minimize" else "higher"
@@ -151,6 +176,8 @@ def _doubt(table: pd.DataFrame, lead: float, parameters: Sequence[str]) -> str:
     alike = _configurations(table, parameters)
     if alike.iloc[0] == alike.iloc[1] and table["seed"].iloc[:2].nunique() == 2:
         return "These two differ only in their seed: the lead is chance, not a finding."
+    if "schedule" in table:
+        return f"One population, hence no interval: a difference of {number(lead)} may not come again under another search.seed."
     if all(len(runs) == 1 for runs in _by_seed(table, parameters)):
         return f"One seed each, hence no interval: confirm before you believe a difference of {number(lead)}."
     return "This is one trial against one: compare their configurations by the means below."
@@ -180,7 +207,7 @@ def _replicates(table: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     for runs in groups[:4]:
         which = f" for {configuration(runs.iloc[0], names)}" if names else ""
         told.append(f"{runs[column].mean():.5g} ± {runs[column].std():.2g} over {len(runs)} seeds{which}")
-    more = [f"and so on for {_count(len(groups) - 4, 'further configuration')}"] if len(groups) > 4 else []
+    more = [f"and so on for {count_of(len(groups) - 4, 'further configuration')}"] if len(groups) > 4 else []
     return [f"{column}, mean ± standard deviation between seeds: {'; '.join([*told, *more])}."] if told else []
 
 
@@ -193,7 +220,8 @@ def _test_order(table: pd.DataFrame, sweep: pd.Series[Any]) -> str:
     gain = second - first if goal_of(column, sweep) == "minimize" else first - second
     verdict = "agrees" if gain > 0 else "does NOT agree" if gain < 0 else "tells no difference"
     fresh = f"Each is of one seed; vae-sweeps confirm {sweep['name']} gives means over fresh ones."
-    return f" {column} {verdict}: {number(first)} against {number(second)}. {fresh}"
+    told = f" {column} {verdict}: {number(first)} against {number(second)}."
+    return told if "schedule" in table else f"{told} {fresh}"
 
 
 def _fairness(complete: pd.DataFrame, parameters: Sequence[str]) -> list[str]:
@@ -207,15 +235,15 @@ def _fairness(complete: pd.DataFrame, parameters: Sequence[str]) -> list[str]:
         if values.nunique() == 1:
             shared.append(f"{words} ({plain(values.iloc[0])})")
         else:
-            told = "; ".join(f"{plain(value)} in {_trials(among)}" for value, among in complete["trial"].groupby(values))
-            warnings.append(f"{_BEWARE}: complete trials do not share {words}: {told}.")
+            told = "; ".join(f"{plain(value)} in {trials_listed(among)}" for value, among in complete["trial"].groupby(values))
+            warnings.append(f"{BEWARE}: complete trials do not share {words}: {told}.")
     count = len(complete)
     everyone = {1: "It has", 2: "Both complete trials have"}.get(count, f"All {count} complete trials have")
-    sentences = [f"{everyone} {_listed(shared)}."] if shared else []
+    sentences = [f"{everyone} {listed(shared)}."] if shared else []
     if "seed" in parameters:
         sets = [tuple(sorted(runs["seed"].dropna())) for runs in _by_seed(complete, parameters)]
         if len(set(sets)) > 1:
-            warnings.append(f"{_BEWARE}: configurations were not all trained with the same seeds.")
+            warnings.append(f"{BEWARE}: configurations were not all trained with the same seeds.")
         elif len(sets) > 1:
             sentences.append(f"Each configuration was trained with the same {_seeds(sets[0])}.")
     return sentences + _early(complete) + warnings
@@ -234,56 +262,9 @@ def _early(complete: pd.DataFrame) -> list[str]:
     else:
         rule = "and not by one rule for all"
     first, last = early["epochs"].min(), early["epochs"].max()
-    after = _count(first, "epoch") if first == last else f"{first} to {last} epochs"
-    return [f"{_begin(_trials(early['trial']))} stopped early, {rule}, after {after}."]
-
-
-def _estimators(complete: pd.DataFrame) -> list[str]:
-    """By which estimator each kind of score was computed."""
-    told = []
-    if "best/val/neg_elbo" in complete:
-        told.append(
-            "best/val/neg_elbo is the negative ELBO on validation, at beta 1 and with the exact likelihood whatever was trained"
-            " with, at the epoch where it was lowest from annealing's end on"
-        )
-    if "test/neg_elbo" in complete:
-        told.append("test/neg_elbo is the negative ELBO of that epoch's weights on the test set")
-    sentences = []
-    if "test/iw_nll" in complete and "evaluation.importance_samples" in complete:
-        used = sorted(complete["evaluation.importance_samples"].dropna().unique())
-        limits = complete["evaluation.importance_examples"]
-        numbers = [f"at most {plain(limit)}" for limit in sorted(limits.dropna().unique())]
-        numbers += ["all"] if limits.isna().any() else []
-        told.append(
-            f"test/iw_nll is the importance-weighted bound with K = {_listed(map(plain, used))} on {_listed(numbers)} test"
-            " examples, ± one standard error over examples"
-        )
-        differing = [words for words, values in (("K", used), ("the number of test examples", numbers)) if len(values) > 1]
-        if differing:
-            verb = "differs" if len(differing) == 1 else "differ"
-            sentences.append(f"{_BEWARE}: {_listed(differing)} {verb}, so test/iw_nll cannot be compared between trials.")
-    return ([f"{'; '.join(told)}. In nats an example."] if told else []) + sentences
+    after = count_of(first, "epoch") if first == last else f"{first} to {last} epochs"
+    return [f"{begin(trials_listed(early['trial']))} stopped early, {rule}, after {after}."]
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed, {seeds[0]}" if len(seeds) == 1 else f"seeds, {_listed(map(str, seeds))}"
-
-
-def _trials(numbers: pd.Series[Any]) -> str:
-    listed = [str(trial) for trial in sorted(numbers)]
-    few = listed if len(listed) <= 8 else [*listed[:7], f"{len(listed) - 7} more"]
-    return f"trial {few[0]}" if len(listed) == 1 else f"trials {_listed(few)}"
-
-
-def _begin(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _listed(items: Iterable[str]) -> str:
-    """``a, b and c``."""
-    *most, last = list(items) or [""]
-    return f"{', '.join(most)} and {last}" if most else last
+    return f"seed, {seeds[0]}" if len(seeds) == 1 else f"seeds, {listed(map(str, seeds))}"

@@ -13,6 +13,8 @@ from dashboards.errors import UnknownRun, UnknownSweep
 from dashboards.home import resolve_home
 from dashboards.pareto import several_metrics
 from dashboards.records import load_trials, sweep_row
+from dashboards.replicates import grouped, seeds_of
+from dashboards.schedules import last_parameters
 from dashboards.store import open_store, tag_of
 
 
@@ -24,7 +26,7 @@ class TrialRecord:
     sweep: str
     number: int
     parameters: dict[str, str]
-    """The flat config, values as logged."""
+    """The flat config, values as logged; those that a population changed as the trial ended with them."""
     metrics: dict[str, float]
     """The last value of each."""
     tags: dict[str, str]
@@ -33,7 +35,8 @@ class TrialRecord:
 def find_trial(run: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> TrialRecord:
     """Finds a trial by ``SWEEP/NUMBER``, by ``SWEEP``, or by MLflow's run id.
 
-    A sweep stands for the first trial of its leaderboard; where none is complete, for the best collapsed one.
+    A sweep stands for the first trial of its leaderboard, or with seeds for the best trial of the best configuration;
+    where none is complete, for the best collapsed one.
 
     Raises:
         UnknownRun, UnknownSweep: nothing is so called; with the nearest name.
@@ -47,7 +50,7 @@ def find_trial(run: str, *, home: str | Path | None = None, tracking_uri: str | 
         run_id=run_id,
         sweep=tag_of(found, "sweep"),
         number=int(tag_of(found, "trial.number")),
-        parameters=dict(found.data.params),
+        parameters=last_parameters(found.data.tags, found.data.params),
         metrics=dict(found.data.metrics),
         tags=dict(found.data.tags),
     )
@@ -71,16 +74,18 @@ def _best_or_id(run: str, home: str | Path | None, tracking_uri: str | None) -> 
                 return run
         raise UnknownRun(f"no trial's run has the id {run!r}, and there is {unknown}") from None
     trials = load_trials(run, home=home, tracking_uri=tracking_uri)
-    best = ranked(trials, sweep).query("rank == 1")
+    best = ranked(grouped(trials, sweep), sweep).query("rank == 1")
     if best.empty:  # a collapsed trial never wins, but it is scored, and worth a look
-        best = ranked(trials.replace({"state": {"COLLAPSED": "COMPLETE"}}), sweep).query("rank == 1")
+        trials = trials.replace({"state": {"COLLAPSED": "COMPLETE"}})
+        best = ranked(grouped(trials, sweep), sweep).query("rank == 1")
     if best.empty:
         one = f"; name one by its number: {run}/{trials['trial'].iloc[0]}" if len(trials) else ", for it has none at all"
         raise UnknownRun(f"the sweep {run!r} has no complete trial with {selected_metric(sweep['metric'])} yet{one}")
     if len(best) > 1 and several_metrics(sweep):
         numbers = ", ".join(f"{run}/{number}" for number in best["trial"])
         raise UnknownRun(f"the sweep {run!r} searched on several metrics and has no one best trial; its Pareto set: {numbers}")
-    return str(best["run_id"].iloc[0])
+    configuration = trials["trial"] // seeds_of(sweep) == best["trial"].iloc[0] // seeds_of(sweep)
+    return str(ranked(trials[configuration], sweep)["run_id"].iloc[0])
 
 
 @contextmanager

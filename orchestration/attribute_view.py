@@ -78,5 +78,5 @@ def generate_changed(
     else:
         assert output is not None
         images = changed_images(loaded.model, data, change)
-        with_output(output, lambda: write_picture(images, data.shape, output))
+        with_output(output, lambda: write_picture(images, data.shape, output, [attribute] * len(change.index)))
     return f"wrote {output}"

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from orchestration.commands import again, cluster, confirm, control, files, plan, services, sweeps, trials
+from orchestration.commands import again, cluster, confirm, control, files, plan, queue, services, sweeps, trials
 from orchestration.commands.options import UsageFault
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ for _name, _command in (
     ("doctor", services.doctor),
 ):
     app.command(_name)(_command)
+app.add_typer(queue.queue_app, name="queue")
 
 
 def _user_mistakes() -> tuple[type[Exception], ...]:
@@ -51,9 +52,9 @@ def _user_mistakes() -> tuple[type[Exception], ...]:
     from dashboards.home import HomeError
     from orchestration.decoding_flags import DecodingFault
     from orchestration.errors import LaunchError
+    from orchestration.mlflow_server import UiError
     from orchestration.output import OutputFault
     from orchestration.spec import SweepFileError
-    from orchestration.ui import UiError
     from vae_core.data.errors import DataError
 
     return (UsageFault, DecodingFault, OutputFault, SweepFileError, LaunchError, DataError, NotFound, HomeError, UiError)

@@ -149,9 +149,9 @@ def _require_machines(spec: SweepSpec, directory: Path) -> None:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     wanted = spec.resources
-    fitting = [node for node in ray.nodes() if node["Alive"] and _fits(node["Resources"], wanted)]
+    fitting = [node for node in ray.nodes() if node["Alive"] and fits(node["Resources"], wanted)]
     if not fitting:
-        there = "; ".join(_described(node) for node in ray.nodes() if node["Alive"])
+        there = "; ".join(described(node) for node in ray.nodes() if node["Alive"])
         raise LaunchError(
             f"resources: a trial wants {wanted.cpu:g} CPU and {wanted.gpu:g} GPU, which no machine of the cluster has ({there})"
         )
@@ -193,11 +193,13 @@ def _faults(name: str, answer: Any, here: Sight, directory: Path) -> Iterator[st
             yield f"{name} has {'another' if digest else 'no'} {file}" + (" than this machine" if digest else "")
 
 
-def _fits(there: dict[str, float], wanted: Resources) -> bool:
+def fits(there: dict[str, float], wanted: Resources) -> bool:
+    """Whether a machine that has ``there`` could hold a trial."""
     return wanted.cpu <= there.get("CPU", 0.0) and wanted.gpu <= there.get("GPU", 0.0)
 
 
-def _described(node: dict[str, Any]) -> str:
+def described(node: dict[str, Any]) -> str:
+    """One of ``ray.nodes()``: its address and what it has."""
     has = node["Resources"]
     return f"{node['NodeManagerAddress']}: {has.get('CPU', 0.0):g} CPU, {has.get('GPU', 0.0):g} GPU"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchestration.errors import LaunchError
 from orchestration.spec import SweepSpec, make_trial_config, parse_sweep, spec_text
 from orchestration.spec.confirmation import SEED, confirmation_parameters, confirmed
+from orchestration.spec.early_terminate import Pbt
 from orchestration.spec.sections import NAME
 
 if TYPE_CHECKING:
@@ -48,30 +49,39 @@ def make_confirmation(search: str, where: Home, *, top: int | None, seeds: int |
         name: of the new sweep.
 
     Raises:
-        LaunchError: there is no such search, it is running, it confirms another, no trial of it is complete, or
-            ``name`` can name no sweep.
+        LaunchError: there is no such search, it is running, it confirms another, no trial of it is complete, complete
+            trials are missing from its record, or ``name`` can name no sweep.
     """
     from dashboards.analysis import ranked
     from dashboards.records import load_trials, sweep_row
+    from dashboards.replicates import grouped
     from dashboards.summary import state_counts
     from orchestration.driver_lock import holder
-    from orchestration.launch import stored_sweep
-    from orchestration.study import Search
+    from orchestration.stored import assignments_of
+    from orchestration.stored_sweeps import stored_sweep
+    from orchestration.whole_record import require_whole_record, send_record
 
     if not re.fullmatch(NAME, name):
         raise LaunchError(f"{name!r} can name no sweep (letters, digits, '.', '_', '-'; 64 at most): choose another with --name")
     spec, _ = stored_sweep(search, where)
     if spec.confirms is not None:  # its seeds would be fresh to it, but not to the search behind it
         raise LaunchError(f"{search!r} confirms {spec.confirms!r} already; for more seeds confirm that, under another --name")
+    if isinstance(spec.early_terminate, Pbt):
+        raise LaunchError(
+            f"{search!r} is a population: its best trial has a schedule, not a configuration that fresh seeds could be given to;"
+            " run it again under another search.seed, or `vae-sweeps reproduce` a trial"
+        )
     if (driver := holder(search, where)) is not None:
         raise LaunchError(f"the sweep {search!r} is being run by {driver}: let it end, or stop it, before its best are confirmed")
+    send_record(search, where)
     trials = load_trials(search, tracking_uri=where.tracking_uri)
+    require_whole_record(spec, trials, where)
     row = sweep_row(search, tracking_uri=where.tracking_uri)
-    table = ranked(trials, row)
+    table = ranked(grouped(trials, row), row)
     table = table[table["rank"].notna()]
     if table.empty:
         raise LaunchError(f"nothing of {search!r} can be confirmed: no complete trial is ranked ({state_counts(trials)})")
-    assignments = Search.assignments(spec, where.study_url(spec.name), table["trial"].tolist())
+    assignments = assignments_of(spec, where.study_url(spec.name), table["trial"].tolist())
     chosen, remarks = _best(_candidates(spec, table, assignments), spec.confirm.top if top is None else top)
     fresh = _fresh_seeds(spec, trials, assignments[chosen[0]], spec.confirm.seeds if seeds is None else seeds)
     made = _sweep(spec, name, {number: _without_seed(assignments[number]) for number in chosen}, fresh)
@@ -89,7 +99,7 @@ def unfinished_plan(name: str, search: str, where: Home, top: int | None, seeds:
     """
     from dashboards.errors import NotFound
     from dashboards.records import sweep_row
-    from orchestration.launch import stored_sweep
+    from orchestration.stored_sweeps import stored_sweep
 
     spec, _ = stored_sweep(name, where)
     plan = confirmed(spec.parameters) if spec.confirms == search else None
@@ -156,7 +166,8 @@ def _best(candidates: list[_Candidate], wanted: int) -> tuple[list[int], list[st
 
 def _fresh_seeds(spec: SweepSpec, trials: pd.DataFrame, assignment: Assignment, count: int) -> list[int]:
     """The lowest seeds that no trial of the search had."""
-    used = {int(seed) for seed in trials["seed"].dropna()} | {make_trial_config(spec, assignment).seed}
+    first = make_trial_config(spec, assignment).seed
+    used = {int(seed) for seed in trials["seed"].dropna()} | set(range(first, first + spec.seeds))
     fresh = (seed for seed in range(count + len(used)) if seed not in used)
     return [next(fresh) for _ in range(count)]
 

@@ -1,17 +1,20 @@
 """Orders to a running sweep: a small file in its directory, which its driver looks at while it works.
 
-A file, and no signal, so that a driver on another machine that shares the home hears it too.
+A file, and no signal, so that a driver on another machine that shares the home hears it too. Who gives orders and the driver
+that begins hold one lock while they do, so that no order is lost to another, and none to the driver that it was meant for.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from orchestration.file_lock import locked
+from orchestration.whole_file import write_whole
 
 CONTROL_FILE = "control.json"
 
@@ -22,17 +25,28 @@ class Orders:
 
     stop: Literal["after", "now"] | None = None
     """after: no further trial is started; now: the running ones are stopped too, and their checkpoints stay."""
+    yield_to: str | None = None
+    """The sweep of the queue that goes first, where that is why it is stopped."""
     max_concurrent_trials: int | None = None
     """Instead of the file's."""
 
 
 def give(path: Path, **orders: Any) -> Orders:
     """Adds orders to those that the file holds; the whole of them. A reader sees the old or the new, never a part."""
-    given = replace(read(path), **orders)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.", delete=False) as file:
-        file.write(json.dumps(asdict(given)))
-    os.replace(file.name, path)  # noqa: PTH105 - in one step
+    with orders_locked(path):
+        given = replace(read(path), **orders)
+        write(path, given)
     return given
+
+
+def orders_locked(path: Path) -> AbstractContextManager[None]:
+    """Held while the orders are changed, or those to an earlier driver forgotten."""
+    return locked(path.with_suffix(".lock"))
+
+
+def write(path: Path, orders: Orders) -> None:
+    """In place of those that the file holds. Hold ``orders_locked``."""
+    write_whole(path, json.dumps(asdict(orders)))
 
 
 def read(path: Path) -> Orders:
@@ -43,5 +57,5 @@ def read(path: Path) -> Orders:
 
 
 def clear(path: Path) -> None:
-    """Forgets orders to an earlier driver."""
+    """Forgets orders to an earlier driver. Hold ``orders_locked``."""
     path.unlink(missing_ok=True)

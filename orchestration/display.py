@@ -15,7 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from dashboards.standing import words_of
 from orchestration.driver import Driver
+from orchestration.spec.variants import in_words
 from orchestration.tracking.note import clock
 from orchestration.trial_state import TrialView
 
@@ -96,13 +98,14 @@ class Display(AbstractContextManager["Display"]):
         running = [view for view in trials if view.state == "RUNNING"]
         ended = [view for view in trials if view.state != "RUNNING"]
         for view in [*running, *ended[::-1]][:_ROWS]:
+            waits = view.waiting and view.state == "RUNNING"  # at a barrier
             table.add_row(
                 str(view.number),
-                Text(view.state.lower(), style=_COLOURS[view.state]),
+                Text("waiting" if waits else view.state.lower(), style=_COLOURS[view.state]),
                 f"{view.epoch}/{view.epochs}",
                 "" if view.value is None else f"{view.value:.3f}",
-                "" if "val/rate" not in view.metrics else f"{view.metrics['val/rate']:.2f}",
-                escape(describe(view.assignment)),
+                "" if "val/rate" not in view.metrics else f"{view.metrics['val/rate']:z.2f}",
+                escape(self._words(view)),
             )
         return table
 
@@ -112,8 +115,13 @@ class Display(AbstractContextManager["Display"]):
             return Text("no trial has finished yet", style="dim")
         assert best.value is not None
         return Text(
-            f"best so far: trial {best.number}, {best.value:.4f}  {describe(best.assignment)}", style="green", overflow="ellipsis"
+            f"best so far: {words_of(best.number, self._driver.spec.seeds)}, {best.value:.4f}  {self._words(best)}",
+            style="green",
+            overflow="ellipsis",
         )
+
+    def _words(self, view: TrialView) -> str:
+        return describe(in_words(self._driver.spec.parameters, view.assignment))
 
 
 def describe(assignment: dict[str, Any]) -> str:

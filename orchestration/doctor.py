@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dashboards.home import Home, resolve_home
-from orchestration.tracking.records import EXPERIMENT, quiet_mlflow
+from dashboards.home import Home, hide_passwords, resolve_home
+from orchestration.tracking.outage import quiet_mlflow
+from orchestration.tracking.records import EXPERIMENT
 from orchestration.tracking.spool import SPOOL_FILE, is_held, pending_lines, rejected_path
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _guarded(check: Callable[[Home], Iterator[Finding]], home: Home) -> Iterator
     try:
         yield from check(home)
     except Exception as error:  # what is broken is what this is here to say
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = hide_passwords(f"{type(error).__name__}: {error}".splitlines()[0])
         yield Finding(check.__name__.removeprefix("_").replace("_", " "), "fail", reason)
 
 
@@ -169,7 +170,7 @@ def _disk(home: Home) -> Iterator[Finding]:
 
 def _mlflow_store(home: Home) -> Iterator[Finding]:
     if _absent(home.tracking_uri):
-        yield Finding("mlflow store", "ok", f"{home.tracking_uri}: will be made by the first sweep")
+        yield Finding("mlflow store", "ok", f"{home.shown_uri}: will be made by the first sweep")
         return
     quiet_mlflow()
     if not home.tracking_uri.startswith(("http://", "https://")):
@@ -179,19 +180,19 @@ def _mlflow_store(home: Home) -> Iterator[Finding]:
         found, wanted = utils._get_schema_version(engine), utils._get_latest_schema_revision()
         engine.dispose()
         if found != wanted:
-            upgrade = f"keep a copy, then `mlflow db upgrade {home.tracking_uri}` (or install the MLflow that wrote it)"
-            yield Finding("mlflow store", "fail", f"{home.tracking_uri}: schema {found}, this MLflow wants {wanted}; {upgrade}")
+            upgrade = f"keep a copy, then `mlflow db upgrade {home.shown_uri}` (or install the MLflow that wrote it)"
+            yield Finding("mlflow store", "fail", f"{home.shown_uri}: schema {found}, this MLflow wants {wanted}; {upgrade}")
             return
     from mlflow.exceptions import MlflowException
 
     try:
         experiment = _client(home).get_experiment_by_name(EXPERIMENT)
     except MlflowException as error:
-        reason = str(error).splitlines()[0]
+        reason = hide_passwords(str(error).splitlines()[0])
         advice = "start it, or name another by MLFLOW_TRACKING_URI; sweeps run on meanwhile, and their records wait"
-        yield Finding("mlflow store", "fail", f"{home.tracking_uri} does not answer: {reason}; {advice}")
+        yield Finding("mlflow store", "fail", f"{home.shown_uri} does not answer: {reason}; {advice}")
         return
-    yield Finding("mlflow store", "ok", f"{home.tracking_uri}: answers" + ("" if experiment else ", no sweep yet"))
+    yield Finding("mlflow store", "ok", f"{home.shown_uri}: answers" + ("" if experiment else ", no sweep yet"))
     if experiment is not None and home.tracking_uri.startswith("sqlite"):
         location = Path(experiment.artifact_location.removeprefix("file://"))
         if location != home.artifact_root:

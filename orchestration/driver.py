@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
+from dashboards.variants import TAG
+from orchestration.barriers import barriers
+from orchestration.configurations import configurations, tags_of
 from orchestration.control import Orders
-from orchestration.limits import FAILURES, Limits
+from orchestration.ending import INTERRUPTED, STOPPED, StudyGuard, SweepState, state_of, stop_waiting
+from orchestration.limits import Limits
 from orchestration.messages import Job, Message, TrialState
+from orchestration.notices import TrialNotices
 from orchestration.outcome import Outcome
 from orchestration.past import Past
-from orchestration.patience import notice
+from orchestration.seed_test import seed_test
 from orchestration.spec import SweepSpec
-from orchestration.spec.search_space import make_trial_config
+from orchestration.spec.search_space import grid_trials, make_trial_config
+from orchestration.spec.variants import in_words, taken
 from orchestration.stopping import CollapseRule, stopping_rule
 from orchestration.study import Search
 from orchestration.trial_state import Recorder, TrialView
 from orchestration.worker import ARTIFACTS, drop_checkpoint
 
-SweepState = Literal["RUNNING", "FINISHED", "INTERRUPTED", "FAILED"]
-INTERRUPTED, STOPPED = "interrupted", "stopped"
-"""The ends from which a sweep goes on as if there had been none: by a signal or an error, and by order."""
+T = TypeVar("T")
 LOOK_EVERY_S = 0.5
 """Between two looks for orders."""
 
@@ -46,6 +52,8 @@ class Driver:
         self._sign = 1.0 if spec.metric.goal == "minimize" else -1.0
         self._rule = stopping_rule(spec.early_terminate)
         self._outcome = Outcome(spec)
+        self._seed_test = seed_test(spec, self._outcome)
+        self._barriers = barriers(spec, search, trial_dir, lambda line: self.log(line))
         self._collapse = CollapseRule(spec.collapse.min_active_units, spec.collapse.min_rate) if spec.collapse else None
         self._configs: dict[int, Any] = {}
         self._reported: dict[int, set[int]] = {}
@@ -54,8 +62,12 @@ class Driver:
         self._limits = Limits(spec)
         self._obeyed = Orders()
         self._looked_s = -LOOK_EVERY_S
+        self._study = StudyGuard()
+        self._notices = TrialNotices()
         self._waiting_s: dict[int, float] = {}
         """What unfinished trials took, until they are taken up again."""
+        self._won: list[TrialView] | None = None
+        """The winners, until a trial begins or ends."""
         self.trials: dict[int, TrialView] = {}
         self.ended_by: str | None = None
         """Why no further trial is asked for; None while the sweep may go on."""
@@ -86,6 +98,8 @@ class Driver:
                 started_s=past.started_s,
                 duration_s=past.duration_s,
             )
+            if self._barriers is not None:
+                self._barriers.ended(self.trials[past.number])
             self._tell_again(past)
         for past in self._search.unfinished:
             self._waiting_s[past.number] = past.duration_s
@@ -107,44 +121,76 @@ class Driver:
 
     def next_job(self) -> Job | None:
         """The next trial to train; None where there is no further one (``ended_by`` says why)."""
+        return self._safely(self._next_job, None)
+
+    def _next_job(self) -> Job | None:
         self.look()
-        while self.ended_by is None and not self.stopping:
-            self.ended_by = self._limits.reached(self.trials.values(), sum(self._waiting_s.values()))
+        while not self.stopping:
+            if (member := self._member_due()) is not None:
+                return self._job(member)
             if self.ended_by is not None:
                 return None
+            self.ended_by = self._limits.reached(self.trials.values(), sum(self._waiting_s.values()))
+            if self.ended_by is not None:
+                continue
             asked = self._search.ask()
             if asked is None:
-                self.ended_by = self._search.exhausted or ("run_cap" if len(self.trials) >= self.spec.run_cap else "grid")
-                return None
+                self.ended_by = self._all_asked()
+                continue
             number, assignment = asked
             self._waiting_s.pop(number, None)
             view = TrialView(number, assignment, 0)
-            self.trials[number] = view
+            self.trials[number], self._won = view, None
             self._reported[number] = set()
+            if self._barriers is not None:
+                self._barriers.began(view)
             try:
-                config = make_trial_config(self.spec, assignment)
+                config = make_trial_config(self.spec, view.assignment)
             except ValueError as error:  # a combination that no check of the file could foresee
-                self._recorder.trial_started(number, assignment, "", None, self._tags)
+                self._recorder.trial_started(number, assignment, "", None, self._tags_of(number))
                 self._end(view, "FAILED", str(error))
                 continue
             view.epochs = config.training.epochs
-            self._configs[number] = config
-            self.log(f"trial {number} {self._begun(number)}: {', '.join(f'{key}={at}' for key, at in assignment.items())}")
-            device = "cuda" if self.spec.resources.gpu > 0 else "cpu"
-            return Job(number, config.to_dict(), str(self._directory(number)), device)
+            words = in_words(self.spec.parameters, view.assignment)
+            self.log(f"trial {number} {self._begun(number)}: {', '.join(f'{key}={at}' for key, at in words.items())}")
+            return self._job(view)
         return None
+
+    def _member_due(self) -> TrialView | None:
+        """A member of a population that goes on from a barrier; an ordered stop leaves it there."""
+        if self.ended_by == STOPPED:
+            return None
+        to_come = self.ended_by is None and self._search.left > 0
+        return None if self._barriers is None else self._barriers.due(self.running, to_come=to_come)
+
+    def _job(self, view: TrialView) -> Job:
+        self._configs[view.number] = config = make_trial_config(self.spec, view.assignment)
+        device = "cuda" if self.spec.resources.gpu > 0 else "cpu"
+        schedule = [] if self._barriers is None else self._barriers.schedule(view.number)
+        return Job(view.number, config.to_dict(), str(self._directory(view.number)), device, schedule)
+
+    @property
+    def waits(self) -> bool:
+        """Whether more may be asked for later, though not now: where a population has not come to its end."""
+        return self._barriers is not None and not self.stopping and self.ended_by != STOPPED and bool(self.running)
 
     def hear(self, number: int, message: Message) -> bool:
         """Takes one message of a running trial; False where the worker shall stop it."""
+        return self._safely(partial(self._hear, number, message), False)
+
+    def _hear(self, number: int, message: Message) -> bool:
         self.look()
         view = self.trials[number]
-        if view.state != "RUNNING" or self.stopping:  # a late word of a trial that has ended, or is about to
+        if view.state != "RUNNING" or view.waiting or self.stopping:  # a late word of a trial that has ended, or is about to
             return False
         match message.kind:
             case "start":
-                self._start(number, message.facts)
+                self._start(number, message)
+                return True
+            case "ancestor":
                 return True
             case "epoch":
+                self._notices.went_on(number)
                 return self._epoch(view, message)
             case "final":
                 scores = self._outcome.with_violation(message.metrics)
@@ -152,7 +198,7 @@ class Driver:
                 view.metrics.update(scores)
                 return True
             case "notice":
-                notice(f"trial {number}: {message.reason}")
+                self._notices.say(number, message.reason)
                 return True
             case "end":
                 assert message.state is not None
@@ -163,7 +209,7 @@ class Driver:
         """A worker died for good, without a last word."""
         view = self.trials[number]
         if view.state == "RUNNING":
-            self._end(view, "FAILED", reason)
+            self._safely(partial(self._end, view, "FAILED", reason), None)
 
     def retried(self, number: int, reason: str) -> None:
         """A worker died, and another takes its trial up."""
@@ -180,20 +226,53 @@ class Driver:
             self.at_once = orders.max_concurrent_trials
             self.log(f"ordered: at most {self.at_once} trials at once")
         if orders.stop is not None and orders.stop != before.stop:
-            self.log(f"ordered: stop {'now' if orders.stop == 'now' else 'after the running trials'}")
-            self.ended_by = self.ended_by or STOPPED
+            why = f", for {orders.yield_to} of the queue goes first" if orders.yield_to is not None else ""
+            self.log(f"ordered: stop {'now' if orders.stop == 'now' else 'after the running trials'}{why}")
+            self.ended_by = STOPPED if self._barriers is not None else self.ended_by or STOPPED  # there all may have begun
             self.stopping = self.stopping or orders.stop == "now"
 
-    def interrupt(self) -> None:
-        """Ends the running trials as STOPPED: their checkpoints stay, and ``resume`` goes on with them."""
-        self.ended_by = STOPPED if self._obeyed.stop == "now" else INTERRUPTED
-        for view in list(self.trials.values()):
-            if view.state == "RUNNING":
-                self._end(view, "STOPPED", f"the sweep was {self.ended_by}")
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to ask for, however often the sweep is gone on with."""
+        return self._over() is not None
+
+    def _over(self) -> str | None:
+        """By what it is over, if it is."""
+        used_up = self._limits.reached_for_good(self.trials.values(), sum(self._waiting_s.values()))
+        return used_up or (None if self._search.left else self._all_asked())
+
+    def _all_asked(self) -> str:
+        whole = grid_trials(self.spec)
+        return self._search.exhausted or ("run_cap" if whole is None or whole > self.spec.run_cap else "grid")
+
+    def close(self) -> None:
+        """Ends the running trials as STOPPED: their checkpoints stay, and ``resume`` goes on with them.
+
+        A sweep that was told to end when all was done anyway has not been interrupted.
+        """
+        stopped = self.running
+        if stopped or self.stopping or self.ended_by in (None, STOPPED):
+            by = STOPPED if self._obeyed.stop == "now" or self.ended_by == STOPPED else INTERRUPTED
+            over = None if stopped or self._study.refused else self._over()
+            self.ended_by = over or by + (f": {self._study.refused}" if self._study.refused else "")
+        for view in stopped:
+            self._safely(partial(self._end, view, "STOPPED", f"the sweep was {self.ended_by}"), None)
+        stop_waiting(self._recorder, self._search.unfinished, self._waiting_s)
+        self._safely(partial(self._search.set_seconds, self.seconds), None)
+
+    def _safely(self, act: Callable[[], T], otherwise: T) -> T:
+        done = self._study.unless_refused(act, otherwise)
+        self.stopping = self.stopping or self._study.refused is not None
+        return done
 
     @property
     def running(self) -> list[TrialView]:
         return [view for view in self.trials.values() if view.state == "RUNNING"]
+
+    @property
+    def at_work(self) -> int:
+        """How many trials have a worker."""
+        return sum(not view.waiting for view in self.running)
 
     @property
     def total_trials(self) -> int:
@@ -201,8 +280,13 @@ class Driver:
         return self._search.total
 
     def winners(self) -> list[TrialView]:
-        """The finished trial that won, or of several metrics the Pareto set; pruned, collapsed and infeasible ones cannot."""
-        return self._outcome.winners(list(self.trials.values()))
+        """The finished trial that won, or of several metrics the Pareto set; pruned, collapsed and infeasible ones cannot.
+
+        With ``seeds`` the finished configuration, as ``configurations`` has it.
+        """
+        if self._won is None:  # asked for at every redraw
+            self._won = self._outcome.winners(configurations(self.trials.values(), self.spec.seeds, self._outcome))
+        return self._won
 
     def best(self) -> TrialView | None:
         """The winner; of several the one that is best in the first metric."""
@@ -210,18 +294,15 @@ class Driver:
 
     def state(self) -> SweepState:
         """How the sweep ended, or that it has not."""
-        if self.ended_by is None:
-            return "RUNNING"
-        if self.ended_by in (INTERRUPTED, STOPPED):
-            return "INTERRUPTED"
-        if self.ended_by.startswith(FAILURES) or all(view.state == "FAILED" for view in self.trials.values()):
-            return "FAILED"
-        return "FINISHED"
+        return state_of(self.ended_by, self.trials.values())
 
-    def _start(self, number: int, facts: Mapping[str, str]) -> None:
-        config = self._configs[number]
+    def _start(self, number: int, message: Message) -> None:
+        config, facts = self._configs[number], message.facts
         self._search.began(number, facts.get("data.fingerprint", ""))
-        self._recorder.trial_started(number, config.flat(), config.fingerprint(), config.seed, {**self._tags, **facts})
+        tags = {**self._tags_of(number), **facts}
+        self._recorder.trial_started(number, config.flat(), config.fingerprint(), config.seed, tags)
+        if self._barriers is not None and (mark := self._barriers.taken_over(number)) is not None:
+            self._recorder.epoch(number, *mark, message.timestamp_ms)
 
     def _epoch(self, view: TrialView, message: Message) -> bool:
         self._recorder.epoch(view.number, message.epoch, message.metrics, message.timestamp_ms)
@@ -232,6 +313,8 @@ class Driver:
         if value is None:
             return True
         view.value = value
+        if math.isnan(value):  # which compares with nothing, and would unsettle every rung
+            value = self._sign * math.inf
         if message.epoch in self._reported[view.number]:  # said again by a worker that took the trial up: judged already
             return True
         self._reported[view.number].add(message.epoch)
@@ -248,10 +331,15 @@ class Driver:
         if pruned:
             self._end(view, "PRUNED", pruned)
             return False
-        return True
+        if self._barriers is None:
+            return True
+        return not self._barriers.holds(view, message.epoch, self._sign * value, collapsed=collapse is not None)
 
     def _finish(self, view: TrialView, state: TrialState, reason: str, seconds: float) -> None:
         view.duration_s = max(seconds, view.duration_s)
+        lost = [metric.column for metric in self._outcome.objectives if not math.isfinite(view.metrics.get(metric.column, 0.0))]
+        if state == "COMPLETE" and lost:
+            state, reason = "FAILED", " and ".join(f"{name} is {view.metrics[name]}" for name in lost)
         if state == "COMPLETE":
             view.value = view.metrics[self.spec.metric.column]
             collapse = self._collapse.verdict(view.metrics, prefix="best/val/") if self._collapse else None
@@ -260,7 +348,10 @@ class Driver:
         self._end(view, state, reason)
 
     def _end(self, view: TrialView, state: TrialState, reason: str) -> None:
-        view.state, view.reason = state, reason
+        view.state, view.reason, self._won = state, reason, None
+        if state == "COMPLETE" and self._seed_test is not None:
+            no_further = self._seed_test.verdict(self.trials.values(), view.number)
+            view.reason = reason = "; ".join(filter(None, [reason, no_further]))
         self._limits.ended(view)
         value = "" if view.value is None else f", {self.spec.metric.name} {view.value:.6g}"
         why = f": {reason}" if reason else ""
@@ -285,6 +376,13 @@ class Driver:
     def budget_used(self) -> str:
         """How much of each limit is used, in words."""
         return self._limits.used(self.trials.values(), self.total_trials, sum(self._waiting_s.values()))
+
+    def _tags_of(self, number: int) -> dict[str, str]:
+        """What a trial's run says beside its configuration and what its worker knows."""
+        names = taken(self.spec.parameters, self.trials[number].assignment)
+        own = tags_of(number, self.spec.seeds)
+        schedule = {} if self._barriers is None else self._barriers.tags(number)
+        return {**self._tags, **own, **schedule, **{f"{TAG}{name}": option for name, option in names.items()}}
 
     def _begun(self, number: int) -> str:
         heard = self._search.heard.get(number, 0)

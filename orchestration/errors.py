@@ -5,3 +5,11 @@ from __future__ import annotations
 
 class LaunchError(ValueError):
     """The sweep cannot be run as asked; the message says what to do."""
+
+
+class DriverBusy(LaunchError):
+    """Another process drives the sweep."""
+
+
+class StudyRefused(LaunchError):
+    """The study's database refuses what it is asked, and waiting would change nothing."""

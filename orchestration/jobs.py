@@ -6,7 +6,8 @@ import json
 import logging
 import shlex
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,15 +16,22 @@ from urllib.parse import urlsplit
 
 from dashboards.home import Home, without_password
 from orchestration.cluster import knock, runtime_environment
+from orchestration.driver_lock import holder
 from orchestration.environment import COMMIT, git_commit, prepare_ray
-from orchestration.errors import LaunchError
+from orchestration.errors import DriverBusy, LaunchError
 from orchestration.spec import SweepSpec, spec_text
+from orchestration.whole_file import write_whole
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 _ALIVE = ("PENDING", "RUNNING")
 _PORTS = {"http": 80, "https": 443}
+_FILE = "sweep.yaml"
+LAST_LINES = 15
+"""Of what a job has printed, shown with how it failed."""
+_END_S = 15.0
+"""For a job to end that was told to."""
 
 
 @dataclass(frozen=True)
@@ -45,30 +53,61 @@ def submit(spec: SweepSpec, where: Home, address: str) -> SubmittedJob:
     Raises:
         LaunchError: the name is taken, no cluster answers, or it lets nobody in without its token.
     """
-    from orchestration.launch import is_stored
+    from orchestration.stored_sweeps import is_stored
 
     if is_stored(spec.name, where):
         raise LaunchError(f"the sweep {spec.name!r} is already in {where.root}: give this one another name with --name")
-    note = _remembered(spec.name, where)
+    words = ["run", _FILE]
+    return _send(spec.name, where, address, words, {_FILE: spec_text(spec)}, _tracking(spec, where))
+
+
+def submit_resume(name: str, where: Home, address: str | None, run_cap: int | None) -> SubmittedJob:
+    """Hands a sweep of the home to the cluster, which goes on with it.
+
+    Args:
+        address: None: where it was sent before.
+        run_cap: trials at most from now on, in place of the file's.
+
+    Raises:
+        LaunchError: there is no such sweep, a driver or another job has it, no cluster is named, or none takes it.
+    """
+    from orchestration.stored_sweeps import stored_sweep
+
+    stored_sweep(name, where)
+    if (driver := holder(name, where)) is not None:
+        raise DriverBusy(f"the sweep {name!r} is being run by {driver}")
+    before = job_of(name, where)
+    if address is None and before is None:
+        raise LaunchError(f"{name!r} was not submitted from {where.root} before: say to which cluster with --address URL")
+    words = ["resume", name, *([] if run_cap is None else ["--run-cap", str(run_cap)])]
+    return _send(name, where, address or before.address, words, {}, {})  # type: ignore[union-attr]  # one of the two is there
+
+
+def _send(
+    name: str, where: Home, address: str, words: list[str], files: Mapping[str, str], variables: Mapping[str, str]
+) -> SubmittedJob:
+    """Submits ``vae-sweeps WORDS`` with this code, beside these files and in these variables of the environment."""
+    note = _remembered(name, where)
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LaunchError(f"cannot keep a sweep in {where.root}: {error.strerror}; choose another home with --home") from error
-    about = {"sweep": spec.name, "home": str(where.root)}
-    order = ["python", "-m", "orchestration", "run", "sweep.yaml", "--home", str(where.root), "--address", "auto"]
+    about = {"sweep": name, "home": str(where.root)}
+    order = ["python", "-m", "orchestration", *words, "--home", str(where.root), "--address", "auto"]
     with tempfile.TemporaryDirectory(prefix="vae-sweeps-job-") as scratch:
         environment = runtime_environment(Path(scratch))
-        environment["env_vars"] |= {COMMIT: git_commit(), **_tracking(spec, where)}
-        (Path(scratch) / "sweep.yaml").write_text(spec_text(spec))
+        environment["env_vars"] |= {COMMIT: git_commit(), **variables}
+        for file, text in files.items():
+            (Path(scratch) / file).write_text(text)
         with _client(address) as client:
             for job in client.list_jobs():
                 if job.status in _ALIVE and (job.metadata or {}).items() >= about.items():
                     raise LaunchError(
-                        f"the sweep {spec.name!r} has been submitted to this home already, as {job.submission_id}:"
-                        " give this one another name with --name"
+                        f"the sweep {name!r} has been submitted to this home already, as {job.submission_id}, which is"
+                        f" {job.status.value}: vae-sweeps stop {name} ends it, and another sweep needs another name with --name"
                     )
             sent = SubmittedJob(client.submit_job(entrypoint=shlex.join(order), runtime_env=environment, metadata=about), address)
-    note.write_text(json.dumps(asdict(sent)))
+    write_whole(note, json.dumps(asdict(sent)))
     return sent
 
 
@@ -78,13 +117,48 @@ def job_of(name: str, where: Home) -> SubmittedJob | None:
     return SubmittedJob(**json.loads(file.read_text())) if file.exists() else None
 
 
-def job_state(job: SubmittedJob) -> str:
-    """How the job stands, in Ray's word, or why nobody can say."""
+@dataclass(frozen=True)
+class Standing:
+    """How a job stands."""
+
+    state: str
+    """In Ray's word, or why nobody can say."""
+    alive: bool = False
+    """Whether it runs or will."""
+    why: str = ""
+    """Of one that waits or has ended badly, in Ray's words."""
+    last_lines: tuple[str, ...] = ()
+    """Of one that has ended badly, what it has printed last."""
+
+
+def standing_of(job: SubmittedJob) -> Standing:
+    """Asks the cluster; what goes wrong then is the answer."""
     try:
         with _client(job.address) as client:
-            return str(client.get_job_info(job.id).status.value)
+            info = client.get_job_info(job.id)
+            state, why = str(info.status.value), ((info.message or "").strip().splitlines() or [""])[0]
+            if state == "FAILED":
+                lines = str(client.get_job_logs(job.id)).rstrip().splitlines()
+                return Standing(state, why=why, last_lines=tuple(lines[-LAST_LINES:]))
+            return Standing(state, alive=state in _ALIVE, why=why if state == "PENDING" else "")
     except LaunchError as error:
-        return str(error)
+        return Standing(str(error))
+
+
+def stop_job(job: SubmittedJob) -> bool:
+    """Has Ray end the job; False where it has ended already.
+
+    Raises:
+        LaunchError: no cluster answers, or it knows the job no more.
+    """
+    with _client(job.address) as client:
+        if str(client.get_job_info(job.id).status.value) not in _ALIVE:
+            return False
+        client.stop_job(job.id)
+        deadline_s = time.monotonic() + _END_S
+        while str(client.get_job_info(job.id).status.value) in _ALIVE and time.monotonic() < deadline_s:
+            time.sleep(0.2)
+    return True
 
 
 def job_output(job: SubmittedJob) -> str:

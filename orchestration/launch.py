@@ -12,26 +12,27 @@ from typing import TYPE_CHECKING
 
 from dashboards.home import Home, resolve_home
 from orchestration.cluster import attached, require_devices
-from orchestration.control import CONTROL_FILE, clear, read
-from orchestration.driver import Driver, SweepState
+from orchestration.control import CONTROL_FILE, read
+from orchestration.driver import Driver
 from orchestration.driver_lock import only_driver
 from orchestration.driver_log import LOG_FILE, DriverLog
+from orchestration.ending import SweepState
 from orchestration.environment import git_commit, prepare_ray
 from orchestration.errors import LaunchError
+from orchestration.hidden import public, remember
+from orchestration.notices import notices_kept
 from orchestration.notify import Notifier
+from orchestration.replicates import make_search, resume_search
 from orchestration.signals import signals_end
-from orchestration.spec import SearchSpace, SweepSpec, load_sweep, make_trial_config, parse_sweep, spec_text
+from orchestration.spec import SearchSpace, SweepSpec, load_sweep, make_trial_config, spec_text
+from orchestration.spec.early_terminate import Pbt
 from orchestration.spec.parameters import Choices, Variants
+from orchestration.spec.replication import multiples
 from orchestration.spec.search_space import corners
+from orchestration.stored_sweeps import require_new_name, stored_sweep
 from orchestration.study import Search
-from orchestration.tracking.sweep_record import (
-    SweepRecord,
-    Unsent,
-    clear_delivered,
-    remember_storage,
-    remember_tracking_uri,
-    tracking_uri_of,
-)
+from orchestration.tracking.access import require_access
+from orchestration.tracking.sweep_record import SweepRecord, Unsent, clear_delivered, tracking_uri_of
 from orchestration.trial_state import TrialView
 from orchestration.warm_start import Source, sources, tell_earlier
 
@@ -88,23 +89,24 @@ def run_sweep(
 
     Raises:
         SweepFileError: the file is wrong; with every fault in it.
-        LaunchError: the name is taken, the sweep is running elsewhere, or machine or cluster have not what a trial takes.
+        LaunchError: the name is taken, the sweep is running elsewhere, machine or cluster have not what a trial takes, or
+            study or record are kept where this process is not let in.
         DataError: the data cannot be read.
     """
     spec = sweep if isinstance(sweep, SweepSpec) else load_sweep(sweep, overrides, name=name)
     where = resolve_home(home, tracking_uri or spec.tracking.uri)
-    text = spec_text(spec)
-    _require_new_name(spec, text, where)
+    text = spec_text(public(spec))
+    require_new_name(spec, where)
+    require_access(where)
     require_devices(spec.resources, address, debug)
     earlier = sources(spec, where)
     data = _load_data(spec)
     _make_directory(where.sweep_dir(spec.name))
     with only_driver(spec.name, where), attached(address, spec, where):
-        _require_new_name(spec, text, where)  # another may have taken it while the data were loaded
+        require_new_name(spec, where)  # another may have taken it while the data were loaded
         where.sweep_file(spec.name).write_text(text)
-        remember_tracking_uri(spec.name, where)
-        remember_storage(spec, where)
-        search = Search.create(spec, where.study_url(spec.name), text)
+        remember(spec, where)
+        search = make_search(spec, where.study_url(spec.name), text)
         _warm(search, spec, earlier, data, console)
         return _drive(spec, text, where, search, data, debug, console)
 
@@ -125,20 +127,22 @@ def resume_sweep(
         address: as of ``run_sweep``.
 
     Raises:
-        LaunchError: there is no such sweep, it is running elsewhere, or has more trials than the new cap.
+        LaunchError: as of ``run_sweep``; or there is no such sweep, or it has more trials than the new cap.
         DataError: the data cannot be read any more.
     """
     where = resolve_home(home)
-    spec, text = stored_sweep(name, where)
+    spec, _ = stored_sweep(name, where)
     where = resolve_home(where.root, tracking_uri_of(name, where))
+    require_access(where)
     require_devices(spec.resources, address, debug)
     data = _load_data(spec)
     _make_directory(where.sweep_dir(name))
     with only_driver(name, where), attached(address, spec, where):
-        if run_cap is not None and run_cap != spec.run_cap:
-            spec = spec.model_copy(update={"run_cap": run_cap})
-            text = spec_text(spec)
-        search = Search.resume(spec, where.study_url(name))
+        if run_cap is not None:
+            spec = _with_cap(spec, run_cap)
+        text = spec_text(public(spec))
+        remember(spec, where)
+        search = resume_search(spec, where.study_url(name))
         if search.asked > spec.run_cap:
             raise LaunchError(f"--run-cap {spec.run_cap}: the sweep {name!r} has {search.asked} trials already")
         search.set_text(text)
@@ -146,6 +150,16 @@ def resume_sweep(
         if not search.warm:  # killed before all was told
             _warm(search, spec, sources(spec, where), data, console)
         return _drive(spec, text, where, search, data, debug, console)
+
+
+def _with_cap(spec: SweepSpec, run_cap: int) -> SweepSpec:
+    if isinstance(spec.early_terminate, Pbt) and run_cap != spec.run_cap:
+        there = f"the {spec.run_cap} trials of {spec.name!r} are one population"
+        raise LaunchError(f"--run-cap {run_cap}: {there}, which none can join later")
+    if run_cap % spec.seeds:
+        advice = multiples(run_cap, spec.seeds)
+        raise LaunchError(f"--run-cap {run_cap}: {spec.name!r} trains each configuration under {spec.seeds} seeds: {advice}")
+    return spec.model_copy(update={"run_cap": run_cap})
 
 
 def _warm(
@@ -156,24 +170,6 @@ def _warm(
     if console is not None and lines:
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     search.set_warm(lines)
-
-
-def stored_sweep(name: str, where: Home) -> tuple[SweepSpec, str]:
-    """A sweep of the home as it was started, and its text.
-
-    Raises:
-        LaunchError: there is no such sweep; with those that there are.
-    """
-    text = _stored_text(name, where)
-    if text is None:
-        known = ", ".join(_known(where)) or "none"
-        raise LaunchError(f"there is no sweep {name!r} in {where.root}; there are: {known}")
-    return parse_sweep(text, origin=str(where.sweep_file(name))), text
-
-
-def is_stored(name: str, where: Home) -> bool:
-    """Whether the home knows a sweep of this name."""
-    return _stored_text(name, where) is not None
 
 
 def _drive(
@@ -193,14 +189,15 @@ def _drive(
     driver.listeners += [lambda view: record.note(driver), notifier.trial_ended]
     directory = where.sweep_dir(spec.name)
     driver.log = DriverLog(directory / LOG_FILE)
-    clear(directory / CONTROL_FILE)  # what an earlier driver was told
     driver.orders = partial(read, directory / CONTROL_FILE)
     before = set(driver.trials)
     driver.log(f"driver started, process {os.getpid()}: {len(before)} of {search.total} trials have ended")
-    with signals_end(driver):
+    with notices_kept(driver.log), signals_end(driver):
         try:
             with Display(driver, console) if console else contextlib.nullcontext():
-                if debug or not search.left:  # to find that nothing is left needs no Ray
+                if driver.is_over:  # to find that out needs no Ray
+                    driver.next_job()
+                elif debug:
                     from orchestration import launch_debug
 
                     launch_debug.run(driver, data)
@@ -210,11 +207,8 @@ def _drive(
 
                     launch_ray.run(driver, data)
         finally:
-            # Whatever happened, no trial is left RUNNING.
-            if driver.running or driver.stopping or driver.ended_by is None:
-                driver.interrupt()
+            driver.close()  # whatever happened, no trial is left RUNNING
             driver.log(f"ended by {driver.ended_by}; {driver.budget_used}")
-            search.set_seconds(driver.seconds)
             unsent = record.close(driver)
             notifier.close()
             if not unsent:
@@ -256,35 +250,3 @@ def _load_data(spec: SweepSpec) -> TextData | ImageData | None:
         assignment[BATCH_SIZE] = max(corners(parameter))
     data = load_shared(make_trial_config(spec, assignment))
     return None if any(name.startswith("data.") for name in space.names) else data
-
-
-def _known(where: Home) -> list[str]:
-    return Search.names(where.optuna_url) if _is_there(where.optuna_url) else []
-
-
-def _stored_text(name: str, where: Home) -> str | None:
-    url = where.study_url(name)
-    return Search.stored_text(url, name) if _is_there(url) else None
-
-
-def _is_there(url: str) -> bool:
-    """Looking must not create a database."""
-    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()
-
-
-def _require_new_name(spec: SweepSpec, text: str, where: Home) -> None:
-    name, url = spec.name, spec.search.storage or where.optuna_url
-    stored = _stored_text(name, where)
-    if stored is None and _is_there(url):
-        stored = Search.stored_text(url, name)
-    if stored is None:
-        return
-    if stored == text:
-        raise LaunchError(
-            f"the sweep {name!r} is already in {where.root}: go on with it by `vae-sweeps resume {name}`, "
-            f"or run it again under another name with --name"
-        )
-    raise LaunchError(
-        f"the name {name!r} is used in {where.root} by a different sweep file, or by this one with other settings:"
-        f" give it another with --name, or go on with the other by `vae-sweeps resume {name}`"
-    )

@@ -26,8 +26,9 @@ from ray.tune.search import Searcher
 from orchestration.driver import Driver
 from orchestration.errors import LaunchError
 from orchestration.messages import Job, Message
+from orchestration.node_watch import NodeWatch
 from orchestration.spec import Resources
-from orchestration.watchdog import hang_of, keep_hang, watched
+from orchestration.watchdog import Hang, keep_hang, take_hang, watched
 from orchestration.worker import run_trial
 
 if TYPE_CHECKING:
@@ -162,12 +163,13 @@ class DriverSearcher(_HoldsDriver, Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         at_once = self._driver.at_once
-        if at_once is not None and len(self._driver.running) >= at_once:
+        if at_once is not None and self._driver.at_work >= at_once:
             return None
         job = self._driver.next_job()
         if job is not None:
+            take_hang(Path(job.directory))  # of a worker whose driver was killed with it
             return {"job": json.dumps(job.to_dict())}
-        return Searcher.FINISHED  # type: ignore[no-any-return]
+        return None if self._driver.waits else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: the driver has heard the trial's last message."""
@@ -191,11 +193,13 @@ class DriverScheduler(_HoldsDriver, FIFOScheduler):  # type: ignore[misc]
         return self.CONTINUE if go_on else self.STOP  # type: ignore[no-any-return]
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        cause = _cause(trial)
+        hang = take_hang(_directory(trial))
+        cause = _cause(trial, hang)
         if trial.status == Trial.ERROR:  # about to be tried again from its checkpoint
             self._driver.retried(_number(trial), cause)
         else:
-            keep_hang(_directory(trial))
+            if hang is not None:
+                keep_hang(_directory(trial), hang)
             self._driver.lost(_number(trial), f"worker lost {RETRIES + 1} times: {cause}")
 
 
@@ -204,12 +208,15 @@ class DriverStopper(_HoldsDriver, tune.Stopper):  # type: ignore[misc]
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._nodes = NodeWatch(driver.spec.resources)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
         self._driver.look()
+        if self._driver.running:
+            self._nodes.look()
         return self._driver.stopping
 
 
@@ -221,9 +228,9 @@ def _directory(trial: Trial) -> Path:
     return Path(json.loads(trial.config["job"])["directory"])
 
 
-def _cause(trial: Trial) -> str:
+def _cause(trial: Trial, hang: Hang | None) -> str:
     """Why the trial's worker is gone, in words."""
-    if (hang := hang_of(_directory(trial))) is not None:
+    if hang is not None:
         return f"no message within budget.trial_timeout; it hung in {hang.place}"
     error = trial.get_error()
     lines = str(error).strip().splitlines() if error else []

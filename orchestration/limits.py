@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from dashboards.standing import words_of
+from orchestration.configurations import configurations
+from orchestration.outcome import Outcome
 from orchestration.tracking.note import clock
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ class Limits:
 
     def __init__(self, spec: SweepSpec) -> None:
         self._budget = spec.budget
+        self._seeds, self._outcome = spec.seeds, Outcome(spec)
         self._devices = spec.resources.gpu or spec.resources.cpu
         self._sign = 1.0 if spec.metric.goal == "minimize" else -1.0
         self._metric = spec.metric.name
@@ -38,9 +42,21 @@ class Limits:
 
     def heard(self, number: int, epoch: int, value: float) -> None:
         """A value past annealing, of a trial that has not collapsed."""
-        target = self._budget.target
-        if target is not None and self._hit is None and self._sign * value <= self._sign * target:
+        if self._hit is None and self._seeds == 1 and self._reaches(value):
             self._hit = f"target: trial {number} reached {self._metric} {value:.6g} at epoch {epoch}"
+
+    def _reaches(self, value: float) -> bool:
+        target = self._budget.target
+        return target is not None and self._sign * value <= self._sign * target
+
+    def _mean_hit(self, trials: Iterable[TrialView]) -> str | None:
+        """The configuration of several seeds whose mean has reached the target, in words; of one seed see ``heard``."""
+        if self._budget.target is None or self._seeds == 1:
+            return None
+        for view in configurations(trials, self._seeds, self._outcome):
+            if view.state == "COMPLETE" and view.value is not None and self._reaches(view.value):
+                return f"target: {words_of(view.number, self._seeds)} reached a mean {self._metric} of {view.value:.6g}"
+        return None
 
     def ended(self, view: TrialView) -> None:
         """A trial of this start has ended."""
@@ -61,10 +77,16 @@ class Limits:
             return f"max_failures: {len(self._failed)} trials have failed"
         if (cause := self._same_cause(trials)) is not None:
             return f"same_failure: the first {len(self._failed)} trials failed alike: {cause}"
+        if (reason := self.reached_for_good(trials, waiting_s)) is not None:
+            return reason
+        return "wall_time" if time.monotonic() - self._started_s > self._budget.wall_time_s else None
+
+    def reached_for_good(self, trials: Iterable[TrialView], waiting_s: float = 0.0) -> str | None:
+        """Of the whole sweep's limits the one that is used up, as ``reached``: by it the sweep would end at every start."""
+        trials = list(trials)
+        self._hit = self._hit or self._mean_hit(trials)
         if self._hit is not None:
             return self._hit
-        if time.monotonic() - self._started_s > self._budget.wall_time_s:
-            return "wall_time"
         if self._budget.device_hours is not None and self._device_hours(trials, waiting_s) >= self._budget.device_hours:
             return "device_hours"
         return None
@@ -88,8 +110,9 @@ class Limits:
         return self._devices * (sum(view.duration_s for view in trials) + waiting_s) / 3600
 
     def _same_cause(self, trials: list[TrialView]) -> str | None:
-        """The cause of the first failures where it is one, nothing else has ended, and no trial has got further than they."""
-        if len(self._failed) < ALIKE or self._any_other or len({_cause(view.reason) for view in self._failed}) > 1:
+        """The cause of the first configurations' failures where it is one, nothing else has ended, and none has got further."""
+        different = {view.number // self._seeds for view in self._failed}
+        if len(different) < ALIKE or self._any_other or len({_cause(view.reason) for view in self._failed}) > 1:
             return None
         furthest = max(view.epoch for view in self._failed)
         if any(view.state == "RUNNING" and view.epoch > furthest for view in trials):

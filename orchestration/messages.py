@@ -19,6 +19,8 @@ class Job:
     directory: str
     """Where its checkpoints lie; fixed by sweep and number, so that a second attempt goes on from them."""
     device: str = "cpu"
+    schedule: list[dict[str, Any]] = field(default_factory=list)
+    """Of a member of a population: its ``orchestration.lineage.Stint`` as plain dicts; ``config`` is that of the last one."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -28,7 +30,8 @@ class Job:
 class Message:
     """One line of a trial's story: it starts, has trained an epoch, has been scored, ends; or what the user must know of it."""
 
-    kind: Literal["start", "epoch", "final", "end", "notice"]
+    kind: Literal["start", "epoch", "final", "end", "notice", "ancestor"]
+    """ancestor: an epoch of the training that the trial goes on from, trained again since its state is not there."""
     epoch: int = 0
     """The last trained epoch, from 1."""
     timestamp_ms: int = 0

@@ -8,8 +8,10 @@ import threading
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+from dashboards.standing import words_of
 from orchestration.patience import notice
 from orchestration.spec.notification import Event, Notify
+from orchestration.spec.variants import in_words
 
 if TYPE_CHECKING:
     from orchestration.driver import Driver
@@ -62,7 +64,8 @@ class Notifier:
     def _story(self, event: Event) -> dict[str, Any]:
         spec, best = self._driver.spec, self._driver.best()
         words = {"finished": "has finished", "failed": "has failed", "new_best": "has a new best trial"}[event]
-        found = "" if best is None else f": trial {best.number}, {spec.metric.name} {best.value:.6g}"
+        mean = "mean " if spec.seeds > 1 else ""
+        found = "" if best is None else f": {words_of(best.number, spec.seeds)}, {mean}{spec.metric.name} {best.value:.6g}"
         return {
             "event": event,
             "sweep": spec.name,
@@ -70,7 +73,9 @@ class Notifier:
             "state": self._driver.state(),
             "ended_by": self._driver.ended_by,
             "trials": sum(view.state != "RUNNING" for view in self._driver.trials.values()),
-            "best": best and {"trial": best.number, "value": best.value, "parameters": best.assignment},
+            "best": best
+            and {"trial": best.number, "value": best.value, "parameters": in_words(spec.parameters, best.assignment)},
+            "seeds": spec.seeds,
             "metric": spec.metric.name,
             "text": f"{spec.name} {words}{found}",  # what chats show
         }

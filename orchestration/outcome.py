@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
@@ -36,9 +37,9 @@ class Outcome:
         self._conditions = [Condition(text) for text in spec.outcome_constraints]
 
     def scores(self, metrics: Mapping[str, float]) -> list[float] | None:
-        """What is searched on, in the file's order; None where no epoch was selected."""
+        """What is searched on, in the file's order; None where no epoch was selected, or one is NaN."""
         found = [metrics.get(metric.column) for metric in self.objectives]
-        scores = [score for score in found if score is not None]
+        scores = [score for score in found if score is not None and not math.isnan(score)]
         selected = any(name.startswith(_SELECTED) for name in metrics)
         return scores if selected and len(scores) == len(found) else None
 
@@ -61,8 +62,11 @@ class Outcome:
         able = [(trial, scores) for trial in trials if (scores := self._comparable(trial)) is not None]
         if not self._several:
             return [min(able, key=lambda pair: pair[1])[0]] if able else []
-        best = [pair for pair in able if not any(_dominates(other, pair[1]) for _, other in able)]
-        return [trial for trial, _ in sorted(best, key=lambda pair: (pair[1], pair[0].number))]
+        best: list[tuple[T, list[float]]] = []
+        for trial, scores in sorted(able, key=lambda pair: (pair[1], pair[0].number)):  # none is dominated by a later one
+            if not any(_dominates(other, scores) for _, other in best):
+                best.append((trial, scores))
+        return [trial for trial, _ in best]
 
     @property
     def _several(self) -> bool:
@@ -70,10 +74,13 @@ class Outcome:
 
     def _comparable(self, trial: _Scored) -> list[float] | None:
         """Its scores, lower is better; None where it cannot win."""
-        if trial.state != "COMPLETE" or any(self.violations(trial.metrics).values()):
+        known = trial.metrics.get(VIOLATION)  # of a configuration it is a mean, which its mean metrics may not violate
+        if trial.state != "COMPLETE" or (any(self.violations(trial.metrics).values()) if known is None else known > 0.0):
             return None
         scores = self.scores(trial.metrics) if self._several else None if trial.value is None else [trial.value]
-        return None if scores is None else [sign * score for sign, score in zip(self._signs, scores, strict=True)]
+        if scores is None or any(map(math.isnan, scores)):
+            return None
+        return [sign * score for sign, score in zip(self._signs, scores, strict=True)]
 
 
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:

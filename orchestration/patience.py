@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+NOTICES = "vae_sweeps.notices"
+"""The name under which the standard library's logging passes on what is said."""
 PAUSE_S = 1.0
 """Between two attempts."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -34,8 +37,9 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def notice(text: str) -> None:
-    """Says what the user must know while the sweep goes on; a live table makes room for it."""
+    """Says what the user must know while the sweep goes on; a live table makes room for it, and the sweep's log keeps it."""
     print(f"vae-sweeps: {text}", file=sys.stderr, flush=True)
+    logging.getLogger(NOTICES).info(text)
 
 
 def patiently(act: Callable[[], T], reason: Callable[[Exception], str | None]) -> T:

@@ -15,6 +15,8 @@ from orchestration.spec.start_points import start_point
 
 TRIES = 200
 """How many points in a row may violate the constraints before the sweep gives up."""
+NOTHING_ALLOWED = "constraints"
+"""With this begins why a sweep has found no further point."""
 SEQUENCES = ("grid", "qmc")
 """Methods whose every point is settled."""
 
@@ -23,7 +25,7 @@ class NoAllowedPoint(Exception):
     """The constraints leave nothing, or too little to be found; the message says so."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"constraints: {TRIES} {what} in a row violate them")
+        super().__init__(f"{NOTHING_ALLOWED}: {TRIES} {what} in a row violate them")
 
 
 def seed_of(seed: int, number: int, attempt: int = 0) -> int:

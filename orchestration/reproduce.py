@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from dashboards.errors import StoreError
 from dashboards.home import Home
-from dashboards.records import load_curves
+from dashboards.records import load_curves, load_trials
+from dashboards.schedules import TAG as SCHEDULE
 from dashboards.trial import TrialRecord, find_trial, trial_artifacts
+from orchestration.barriers import DONOR
 from orchestration.environment import git_commit
 from orchestration.errors import LaunchError
+from orchestration.lineage import Schedule, owners, schedule_of
 from orchestration.messages import Job, Message
 from orchestration.outcome import VIOLATION
 from orchestration.worker import run_trial
@@ -75,16 +80,17 @@ def reproduce(run: str, where: Home, heard: Callable[[Message], None]) -> Reprod
 
     Raises:
         UnknownRun, UnknownSweep: there is no such trial, or it kept no configuration.
-        LaunchError: the configuration or the data are not those of the record, or this machine lacks the device.
+        LaunchError: the configuration or the data are not those of the record.
         DataError: the data cannot be read.
     """
     record = find_trial(run, tracking_uri=where.tracking_uri)
     config = recorded_config(record, where)
     data = recorded_data(record, config)
-    recorded = _curves(record, where)
+    schedule = recorded_schedule(record, where)
+    recorded = chain_curves(record, schedule, where) if len(schedule) > 1 else _curves(record, where)
     if not recorded:
         raise LaunchError(f"trial {record.sweep}/{record.number} has no epoch in its record: there is nothing to compare with")
-    result, again = _train(record, config, data, max(epoch for _, epoch in recorded), heard)
+    result, again = _train(record, config, schedule, data, max(epoch for _, epoch in recorded), heard)
     _compare(result, recorded, again)
     return result
 
@@ -115,6 +121,38 @@ def recorded_config(record: TrialRecord, where: Home) -> TrialConfig:
     return config
 
 
+def recorded_schedule(record: TrialRecord, where: Home) -> Schedule:
+    """What a member of a population descends from; empty for any other trial.
+
+    Raises:
+        UnknownRun: it is missing from the record.
+    """
+    if SCHEDULE not in record.tags:
+        return ()
+    with trial_artifacts(record, "schedule.json", tracking_uri=where.tracking_uri) as path:
+        return schedule_of(json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def chain_curves(record: TrialRecord, schedule: Schedule, where: Home) -> dict[tuple[str, int], float]:
+    """What is recorded of the epochs that a trial descends from, each in the run of the trial that trained it.
+
+    Raises:
+        LaunchError: the record of one of them is gone.
+    """
+    runs = load_trials(record.sweep, tracking_uri=where.tracking_uri).set_index("trial")["run_id"].to_dict()
+    own = _curves(record, where)
+    trained_by = owners(schedule, max((epoch for _, epoch in own), default=0))
+    if gone := sorted(set(trained_by.values()) - set(runs)):
+        raise LaunchError(f"trial {record.sweep}/{record.number} descends from trial {gone[0]}, whose record is gone")
+    curves = {record.number: own}
+    for number in set(trained_by.values()) - {record.number}:
+        ancestor = find_trial(str(runs[number]), tracking_uri=where.tracking_uri)
+        curves[number] = {place: at for place, at in _curves(ancestor, where).items() if not place[0].startswith(_FINAL)}
+    return {
+        place: value for number, curve in curves.items() for place, value in curve.items() if trained_by.get(place[1]) == number
+    }
+
+
 def recorded_data(record: TrialRecord, config: TrialConfig) -> TextData | ImageData:
     """The trial's data, which must have the recorded fingerprint.
 
@@ -133,20 +171,25 @@ def recorded_data(record: TrialRecord, config: TrialConfig) -> TextData | ImageD
 
 
 def _train(
-    record: TrialRecord, config: TrialConfig, data: TextData | ImageData, epochs: int, heard: Callable[[Message], None]
+    record: TrialRecord,
+    config: TrialConfig,
+    schedule: Schedule,
+    data: TextData | ImageData,
+    epochs: int,
+    heard: Callable[[Message], None],
 ) -> tuple[Reproduction, dict[tuple[str, int], float]]:
     """By the worker's own hands, in a directory that nobody keeps."""
     result, found = Reproduction(record, {}), dict[tuple[str, int], float]()
     scored = any(name.startswith(_FINAL) for name in record.metrics)
     with tempfile.TemporaryDirectory(prefix="vae-sweeps-") as directory:
-        device = "cpu" if record.tags.get("device", "cpu") == "cpu" else "cuda"
-        messages = run_trial(Job(record.number, config.to_dict(), directory, device), data)
+        stints = [stint.to_dict() for stint in schedule]
+        messages = run_trial(Job(record.number, config.to_dict(), directory, _device(record, heard), stints), data)
         for message in messages:
             heard(message)
             found |= {(name, message.epoch): value for name, value in message.metrics.items()}
             if message.kind == "start":
                 result.surroundings = _changed(record, {**message.facts, "git.commit": git_commit()})
-            elif message.kind == "epoch":
+            elif message.kind in ("ancestor", "epoch"):
                 result.epochs = message.epoch
                 if message.epoch >= epochs and not scored:  # the trial was stopped here
                     break
@@ -156,9 +199,26 @@ def _train(
     return result, found
 
 
+def _device(record: TrialRecord, heard: Callable[[Message], None]) -> str:
+    """The kind of device that the trial was trained on; the CPU where there is none here, and that is told."""
+    import torch
+
+    then = record.tags.get("device", "cpu")
+    if then != "cpu" and not torch.cuda.is_available():
+        reason = f"trained on {then}, and torch sees no GPU here: this is on the CPU, where the numbers differ"
+        heard(Message("notice", timestamp_ms=time.time_ns() // 1_000_000, reason=reason))
+        return "cpu"
+    return "cpu" if then == "cpu" else "cuda"
+
+
 def _changed(record: TrialRecord, now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    names = ("torch", "threads", "device", "git.commit")
-    return {name: (record.tags.get(name, "unknown"), now[name]) for name in names if record.tags.get(name) != now[name]}
+    absent = {"plugins": "none"}  # a trial without any says nothing of them
+    found = {}
+    for name in ("torch", "threads", "device", "git.commit", "plugins"):
+        before, after = (facts.get(name, absent.get(name, "unknown")) for facts in (record.tags, now))
+        if before != after:
+            found[name] = before, after
+    return found
 
 
 def _curves(record: TrialRecord, where: Home) -> dict[tuple[str, int], float]:
@@ -168,7 +228,7 @@ def _curves(record: TrialRecord, where: Home) -> dict[tuple[str, int], float]:
     values = {(str(name), int(epoch)): float(value) for name, epoch, value in rows}
     last = max((epoch for _, epoch in values), default=0)
     values |= {(name, last): value for name, value in record.metrics.items() if name.startswith(_FINAL)}
-    return {place: value for place, value in values.items() if place[0] not in (*SPEEDS, VIOLATION)}
+    return {place: value for place, value in values.items() if place[0] not in (*SPEEDS, VIOLATION, DONOR)}
 
 
 def _compare(result: Reproduction, recorded: Mapping[tuple[str, int], float], again: Mapping[tuple[str, int], float]) -> None:
@@ -208,7 +268,9 @@ def lines(result: Reproduction) -> Iterator[str]:
 
 
 def summary(message: Message) -> str | None:
-    """An epoch, or the end, in a line; None for what has no score."""
+    """An epoch, or the end, in a line, and what the worker has to say; None for what has neither."""
+    if message.kind == "notice":
+        return f"note: {message.reason}"
     shown = ("val/neg_elbo", "best/val/neg_elbo", "test/neg_elbo", "test/iw_nll")
     scores = "  ".join(f"{name} {message.metrics[name]:.6g}" for name in shown if name in message.metrics)
     return f"epoch {message.epoch}{' (end)' if message.kind == 'final' else ''}  {scores}" if scores else None

@@ -95,18 +95,28 @@ class Median(StoppingRule):
     def __init__(self, warmup_epochs: int, min_trials: int) -> None:
         self.warmup_epochs, self.min_trials = warmup_epochs, min_trials
         self._values: dict[int, dict[int, float]] = {}
+        self._averages: dict[int, dict[int, float]] = {}
+        """Running averages by epoch and trial; also at epochs that a trial has passed without a value."""
 
     def verdict(self, trial: int, epoch: int, value: float) -> str | None:
         own = self._values.setdefault(trial, {})
-        own[epoch] = value
+        if own.get(epoch) != value:
+            own[epoch] = value
+            self._average(trial, epoch)
         if epoch <= self.warmup_epochs:
             return None
-        stories = [story for number, story in self._values.items() if number != trial and max(story) >= epoch]
-        averages = [_mean([at for past, at in story.items() if past <= epoch]) for story in stories if min(story) <= epoch]
+        averages = [average for other, average in self._averages[epoch].items() if other != trial]
         best = min(at for past, at in own.items() if past <= epoch)
         if len(averages) < self.min_trials or best <= statistics.median(averages):
             return None
         return f"its best is worse than the median of {len(averages)} running averages at epoch {epoch}"
+
+    def _average(self, trial: int, epoch: int) -> None:
+        """Brings the trial's averages up to date from ``epoch`` on, and where it had no value before, from its last one on."""
+        story = self._values[trial]
+        begin = max((past for past in story if past < epoch), default=epoch)
+        for at in range(begin, max(story) + 1):
+            self._averages.setdefault(at, {})[trial] = _mean([value for past, value in story.items() if past <= at])
 
 
 class Patient(StoppingRule):
@@ -119,23 +129,21 @@ class Patient(StoppingRule):
     def __init__(self, patience: int, min_delta: float) -> None:
         self.patience, self.min_delta = patience, min_delta
         self._values: dict[int, dict[int, float]] = {}
+        self._best: dict[int, float] = {}
+        """Of all trials, by epoch."""
 
     def verdict(self, trial: int, epoch: int, value: float) -> str | None:
         self._values.setdefault(trial, {})[epoch] = value
+        self._best[epoch] = min(value, self._best.get(epoch, math.inf))
         best, since = math.inf, epoch
         for past, at in sorted(self._values[trial].items()):
             if past <= epoch and at < best - (self.min_delta if best < math.inf else 0.0):
                 best, since = at, past
-        if epoch - since < self.patience or not self._is_led(trial, epoch):
+        leading = min(at for past, at in self._best.items() if past <= epoch)
+        own = min(at for past, at in self._values[trial].items() if past <= epoch)
+        if epoch - since < self.patience or own <= leading:
             return None
         return f"no better since epoch {since}, for {epoch - since} epochs"
-
-    def _is_led(self, trial: int, epoch: int) -> bool:
-        own, *others = (
-            min((at for past, at in story.items() if past <= epoch), default=math.inf)
-            for story in (self._values[trial], *(story for number, story in self._values.items() if number != trial))
-        )
-        return any(best < own for best in others)
 
 
 class CollapseRule:
@@ -166,7 +174,8 @@ def stopping_rule(rule: options.AnyStopping | None) -> StoppingRule:
             return Median(rule.warmup_epochs, rule.min_trials)
         case options.Patient():
             return Patient(rule.patience, rule.min_delta)
-        case options.NoStopping() | None:
+        # These two judge no single epochs: orchestration.seed_test, orchestration.population.
+        case options.NoStopping() | options.Wilcoxon() | options.Pbt() | None:
             return Never()
 
 

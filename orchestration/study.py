@@ -18,49 +18,28 @@ from orchestration.past import (
     ANNEALED,
     COLLAPSED,
     DATA,
-    EPOCH,
+    EARLIER,
     METRICS,
     NUMBER,
     OUTCOME,
     REASON,
+    REJECTED,
+    SCHEDULE,
     SECONDS,
-    Past,
-    last_epoch,
-    past_of,
-    unfinished,
+    VALUE,
 )
 from orchestration.points import SEQUENCES, TRIES, NoAllowedPoint, seed_of, settled_points
+from orchestration.recovery import recover
 from orchestration.samplers import Draw, make_sampler
 from orchestration.spec import SweepSpec
 from orchestration.spec.constraints import Constraints
 from orchestration.spec.search_space import Assignment, SearchSpace, planned_trials
+from orchestration.stored import SPEC, new_study, open_storage
 
 if TYPE_CHECKING:
     import optuna
 
-_SPEC, _CONSTRAINTS, _WARM = "spec", "constraints", "warm_start"
-_REJECTED = "rejected"
-"""On a point that violates the constraints: the number for which it was drawn."""
-EARLIER = "earlier"
-"""On a trial that another sweep has trained: which, as SWEEP/NUMBER. It has no number here."""
-MEMORY = "memory"
-"""In place of a URL: a storage that ends with this process."""
-
-
-def open_storage(url: str) -> optuna.storages.BaseStorage:
-    """Optuna's storage behind an SQLAlchemy URL; where it is locked, or away later on, it is waited for.
-
-    Raises:
-        LaunchError: it cannot be reached.
-    """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if url == MEMORY:
-        return optuna.storages.InMemoryStorage()
-    from orchestration.patient_storage import open_patiently
-
-    return open_patiently(url)
+_CONSTRAINTS, _WARM, _BARRIER = "constraints", "warm_start", "barrier:"
 
 
 class Search:
@@ -74,57 +53,21 @@ class Search:
         self._outcome = Outcome(spec)
         self._constraints = Constraints(spec)
         self._settled = settled_points(spec)
-        self._rejected = 0
-        """Draws in vain that a sampler counts among its start-up trials."""
-        self._earlier: list[optuna.trial.FrozenTrial] = []
         self.exhausted: str | None = None
         """Why no further point can be found, where that is so."""
-        self._asked = 0
-        self._waiting = 0
-        self.past: list[Past] = []
-        self.unfinished: list[Past] = []
+        found = recover(study, self._space)
+        self._rejected = found.rejected
+        """Draws in vain that a sampler counts among its start-up trials."""
+        self._earlier = found.earlier
+        self._asked = found.asked
+        self._waiting = len(found.unfinished)
+        self.past = found.past
+        self.unfinished = found.unfinished
         """What is known of trials that wait to be taken up again; their outcome counts for nothing."""
-        self.heard: dict[int, int] = {}
+        self.heard = found.heard
         """The last epoch that an earlier driver heard, by number."""
-        self._recover()
-
-    @staticmethod
-    def names(url: str) -> list[str]:
-        """The sweeps that the storage knows."""
-        import optuna
-
-        return sorted(optuna.get_all_study_names(open_storage(url)))
-
-    @staticmethod
-    def stored_text(url: str, name: str) -> str | None:
-        """The sweep file with which the study was made, or None where there is no such study."""
-        import optuna
-
-        try:
-            study = optuna.load_study(study_name=name, storage=open_storage(url))
-        except KeyError:
-            return None
-        return str(study.user_attrs.get(_SPEC, ""))
-
-    @staticmethod
-    def assignments(spec: SweepSpec, url: str, numbers: Collection[int]) -> dict[int, Assignment]:
-        """What these finished trials of a stored sweep were trained with, by number; changes nothing in the study."""
-        import optuna
-
-        space = SearchSpace(spec.parameters)
-        study = optuna.load_study(study_name=spec.name, storage=open_storage(url))
-        last = {frozen.user_attrs.get(NUMBER): frozen for frozen in study.get_trials(deepcopy=False)}
-        return {number: space.suggest(optuna.trial.FixedTrial(last[number].params)) for number in numbers}
-
-    @staticmethod
-    def complete(spec: SweepSpec, url: str) -> list[Past]:
-        """The complete trials of a stored sweep, by number; changes nothing in the study."""
-        import optuna
-
-        study = optuna.load_study(study_name=spec.name, storage=open_storage(url))
-        last = {frozen.user_attrs[NUMBER]: frozen for frozen in study.get_trials(deepcopy=False) if NUMBER in frozen.user_attrs}
-        complete = {number: frozen for number, frozen in last.items() if frozen.user_attrs.get(OUTCOME) == "COMPLETE"}
-        return [past_of(SearchSpace(spec.parameters), number, frozen) for number, frozen in sorted(complete.items())]
+        for _ in range(self._asked):
+            self._next_settled()
 
     @property
     def warm(self) -> bool:
@@ -158,14 +101,9 @@ class Search:
         """A new study.
 
         Raises:
-            optuna.exceptions.DuplicatedStudyError: the name is taken.
+            LaunchError: the name is taken.
         """
-        import optuna
-
-        directions = [metric.goal for metric in spec.objectives]
-        study = optuna.create_study(study_name=spec.name, storage=open_storage(url), directions=directions)
-        study.set_user_attr(_SPEC, text)
-        return cls(spec, study)
+        return cls(spec, new_study(spec, url, text))
 
     @classmethod
     def resume(cls, spec: SweepSpec, url: str) -> Search:
@@ -174,55 +112,13 @@ class Search:
 
         return cls(spec, optuna.load_study(study_name=spec.name, storage=open_storage(url)))
 
-    def _recover(self) -> None:
-        import optuna
-
-        State = optuna.trial.TrialState
-        by_number: dict[int, list[optuna.trial.FrozenTrial]] = {}
-        rejected: list[optuna.trial.FrozenTrial] = []
-        for frozen in self._study.get_trials(deepcopy=False):
-            if NUMBER in frozen.user_attrs:
-                by_number.setdefault(frozen.user_attrs[NUMBER], []).append(frozen)
-            elif EARLIER in frozen.user_attrs:
-                self._earlier.append(frozen)
-            elif _REJECTED in frozen.user_attrs:
-                rejected.append(frozen)
-            elif frozen.state == State.RUNNING:  # killed between being asked and getting its number: nobody has seen it
-                self._study.tell(frozen.number, state=State.FAIL)
-        for number, attempts in sorted(by_number.items()):
-            last = attempts[-1]
-            self.heard[number] = max(map(last_epoch, attempts))
-            if last.state == State.WAITING:
-                self._waiting += 1
-                self.unfinished.append(unfinished(number, attempts))
-            elif last.state == State.RUNNING or last.user_attrs.get(OUTCOME) == "STOPPED":
-                # Queued before the old attempt is ended: a kill between the two loses nothing.
-                # Killed while it was asked, an enqueued trial has only some of its parameters yet.
-                parameters = {**last.system_attrs.get("fixed_params", {}), **last.params}
-                # What the sampler noted of the draw, such as its generation, stays with the number.
-                noted = {key: at for key, at in last.system_attrs.items() if not key.startswith(("fixed_params", "constraints"))}
-                attributes = {"fixed_params": parameters, **noted}
-                waiting = optuna.trial.create_trial(state=State.WAITING, user_attrs={NUMBER: number}, system_attrs=attributes)
-                self._study.add_trial(waiting)
-                self._waiting += 1
-                self.unfinished.append(unfinished(number, attempts))
-            else:
-                self.past.append(past_of(self._space, number, last))
-            for attempt in attempts:
-                if attempt.state == State.RUNNING:
-                    self._study.tell(attempt.number, state=State.FAIL)
-        self._asked = 1 + max(by_number, default=-1)
-        for frozen in rejected:
-            if frozen.state == State.RUNNING:  # killed while another was sought in its place: that one will be found again
-                taken = frozen.user_attrs[_REJECTED] in by_number
-                self._study.tell(frozen.number, state=State.PRUNED if taken else State.FAIL)
-            self._rejected += frozen.state == State.PRUNED or frozen.user_attrs[_REJECTED] in by_number
-        for _ in range(self._asked):
-            self._next_settled()
-
-    @functools.cached_property
+    @property
     def total(self) -> int:
         """Trials of the whole sweep: its cap, or its grid where that is smaller."""
+        return self._planned
+
+    @functools.cached_property
+    def _planned(self) -> int:
         return planned_trials(self._spec)
 
     def ask(self) -> tuple[int, Assignment] | None:
@@ -233,8 +129,7 @@ class Search:
                 return None
             point = self._next_settled()
             if point is not None:
-                self._study.enqueue_trial(point, user_attrs={NUMBER: number})
-                self._waiting += 1
+                self.enqueue(number, point)
             elif self.exhausted or self._spec.method in SEQUENCES:
                 return None
         drawn = self._draw(number)
@@ -247,6 +142,15 @@ class Search:
         self._asked = max(self._asked, number + 1)
         self._running[number] = trial
         return number, assignment
+
+    def enqueue(self, number: int, point: Mapping[str, Any]) -> None:
+        """What is asked for next: a point under Optuna's names."""
+        self._study.enqueue_trial(dict(point), user_attrs={NUMBER: number})
+        self._waiting += 1
+
+    def point(self, number: int) -> dict[str, Any]:
+        """A running trial's parameters, under Optuna's names."""
+        return self._running[number].params
 
     def _next_settled(self) -> dict[str, Any] | None:
         """The next point that no sampler has to draw; None where there is none."""
@@ -277,7 +181,7 @@ class Search:
                 assignment = self._space.suggest(trial)
             violation = 0.0 if NUMBER in trial.user_attrs else self._constraints.violation(assignment)
             if violation:
-                trial.set_user_attr(_REJECTED, number)
+                trial.set_user_attr(REJECTED, number)
                 trial.set_constraint(_CONSTRAINTS, violation)
                 vain.append(trial)
             else:
@@ -299,7 +203,7 @@ class Search:
         if annealed and ANNEALED not in trial.user_attrs:
             trial.set_user_attr(ANNEALED, epoch)
         if self._spec.metrics:  # Optuna keeps no values by epoch of several metrics
-            trial.set_user_attr(EPOCH, epoch)
+            trial.set_user_attr(f"{VALUE}{epoch}", value)
         else:
             trial.report(value, step=epoch)
 
@@ -315,6 +219,7 @@ class Search:
         value: float | None,
         seconds: float,
         metrics: Mapping[str, float] = MappingProxyType({}),
+        violations: Mapping[str, float] | None = None,
     ) -> None:
         """Ends a trial. A pruned one keeps its last reported value; a collapsed one counts as infeasible, not as failed.
 
@@ -322,6 +227,7 @@ class Search:
             value: of the selected epoch; None where none was selected.
             seconds: what the trial took, pauses left out.
             metrics: its last ones.
+            violations: of the outcome constraints; None: those of ``metrics``.
         """
         import optuna
 
@@ -329,7 +235,7 @@ class Search:
         trial = self._running.pop(number)
         for name, fact in ((METRICS, self._outcome.kept(metrics)), (REASON, reason), (SECONDS, seconds), (OUTCOME, outcome)):
             trial.set_user_attr(name, fact)
-        for name, violation in self._violations(outcome, metrics).items():
+        for name, violation in self._violations(outcome, metrics, violations).items():
             trial.set_constraint(name, violation)
         values = self._outcome.scores(metrics) if self._spec.metrics else None if value is None else [value]
         deaf = self._spec.method == "cmaes" and outcome == "COLLAPSED"  # it knows no constraints: what collapsed teaches nothing
@@ -340,11 +246,13 @@ class Search:
         else:
             self._study.tell(trial, state=State.FAIL)
 
-    def _violations(self, outcome: TrialState, metrics: Mapping[str, float]) -> dict[str, float]:
+    def _violations(
+        self, outcome: TrialState, metrics: Mapping[str, float], violations: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
         """Every constraint that Optuna is told of a trial, by its name."""
         collapsed = {"collapse": 1.0 if outcome == "COLLAPSED" else 0.0} if self._spec.collapse is not None else {}
         own = {_CONSTRAINTS: 0.0} if self._constraints else {}
-        return {**own, **collapsed, **self._outcome.violations(metrics)}
+        return {**own, **collapsed, **(self._outcome.violations(metrics) if violations is None else violations)}
 
     @property
     def asked(self) -> int:
@@ -356,9 +264,23 @@ class Search:
         """How many trials may still be asked for: those that wait, and new ones."""
         return self._waiting + (0 if self.exhausted else max(0, self.total - self._asked))
 
+    @property
+    def barriers(self) -> list[dict[str, Any]]:
+        """What was decided at the barriers of a population, in their order."""
+        found = [barrier for name, barrier in self._study.user_attrs.items() if name.startswith(_BARRIER)]
+        return sorted(found, key=lambda barrier: int(barrier["epoch"]))
+
+    def set_barrier(self, barrier: dict[str, Any]) -> None:
+        """Keeps what was decided at one, whole or not at all."""
+        self._study.set_user_attr(f"{_BARRIER}{barrier['epoch']}", barrier)
+
+    def set_schedule(self, number: int, schedule: list[dict[str, Any]]) -> None:
+        """Keeps with a running trial what it descends from: Optuna's own parameters stay those that it began with."""
+        self._running[number].set_user_attr(SCHEDULE, schedule)
+
     def set_text(self, text: str) -> None:
         """Keeps the sweep file as it is now."""
-        self._study.set_user_attr(_SPEC, text)
+        self._study.set_user_attr(SPEC, text)
 
     @property
     def seconds(self) -> float:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from orchestration.spec import SweepSpec, planned_trials
 from orchestration.spec.constraints import left_out
+from orchestration.spec.early_terminate import Pbt, Stopping, Wilcoxon
 
 
 def summarise(spec: SweepSpec) -> str:
     """Trials, method, parameters, metric and stopping rule on one line."""
     rule = spec.early_terminate
-    stopping = "no early termination" if rule is None or rule.type == "none" else f"{rule.type} from epoch {rule.first_epoch} on"
+    if isinstance(rule, Pbt):
+        stopping = f"pbt, a population with barriers every {rule.interval} epochs"
+    elif isinstance(rule, Stopping):
+        stopping = f"{rule.type} from epoch {rule.first_epoch} on"
+    elif isinstance(rule, Wilcoxon):
+        stopping = f"wilcoxon from seed {rule.first_seeds} on"
+    else:
+        stopping = "no early termination"
     searched = ", ".join(spec.parameters) or "nothing"
     metrics = " and ".join(f"{metric.goal} {metric.name}" for metric in spec.objectives)
     apart = left_out(spec)
@@ -19,4 +27,6 @@ def summarise(spec: SweepSpec) -> str:
         else ""
     )
     limits += f" ({apart} points of the grid are left out)" if apart else ""
-    return f"{planned_trials(spec)} trials by {spec.method} over {searched}; {metrics}{limits}; {stopping}."
+    trials = planned_trials(spec)
+    each = f" ({trials // spec.seeds} configurations x {spec.seeds} seeds)" if spec.seeds > 1 else ""
+    return f"{trials} trials{each} by {spec.method} over {searched}; {metrics}{limits}; {stopping}."

@@ -79,6 +79,12 @@ def conclude(result: SweepResult) -> None:
         typer.echo(f"the sweep failed ({result.ended_by}); causes: {'; '.join(sorted(reasons))}", err=True)
         raise typer.Exit(1)
     if not result.worked:
-        typer.echo(f"nothing was left to do; more trials: vae-sweeps resume {result.name}{home} --run-cap N")
+        more = "" if result.ended_by == "grid" else f"; more trials: vae-sweeps resume {result.name}{home} --run-cap N"
+        typer.echo(f"nothing was left to do{more}")
     typer.echo(f"ended by {result.ended_by}")
+    if result.worked and not result.unsent.waiting:
+        from orchestration.tracking.publish import REPORT_FILE, publish_report
+
+        if (fault := publish_report(result.name, result.home)) is not None:
+            typer.echo(f"{REPORT_FILE} was not added to the sweep's record ({fault})", err=True)
     typer.echo(f"look at it with: vae-sweeps ui{home}   show a trial: vae-sweeps show {result.name}{home}")

@@ -37,3 +37,5 @@ class TrialView:
     metrics: dict[str, float] = field(default_factory=dict)
     started_s: float = field(default_factory=time.time)
     duration_s: float = 0.0
+    waiting: bool = False
+    """Of a member of a population that runs: whether it is at a barrier, or has no worker yet to go on from there."""

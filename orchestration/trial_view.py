@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dashboards.analysis import short_names
 from dashboards.errors import UnknownRun
 from dashboards.home import Home
+from dashboards.schedules import TAG as SCHEDULE
+from dashboards.schedules import in_words, is_changed, stints
 from dashboards.trial import TrialRecord, find_trial, trial_artifacts
+from dashboards.variants import TAG
 from orchestration.output import OutputFault, with_output, write_output
 
 if TYPE_CHECKING:
@@ -23,9 +27,12 @@ def trial_text(run: str, where: Home) -> str:
     """What ``show`` prints."""
     record = find_trial(run, tracking_uri=where.tracking_uri)
     state, reason = record.tags.get("trial.state", ""), record.tags.get("trial.reason", "")
+    variants = {name.removeprefix(TAG): value for name, value in record.tags.items() if name.startswith(TAG)}
     blocks = [
         f"{record.sweep}/{record.number}  {state}{f' ({reason})' if reason else ''}  run {record.run_id}",
         _block("record", {name: record.tags[name] for name in _PROVENANCE if name in record.tags}),
+        *([_block("variants", variants)] if variants else []),
+        *_schedule(record),
         _block("configuration", record.parameters),
         _block("scores", {name: f"{value:.6g}" for name, value in record.metrics.items()}),
         *_samples(record, where),
@@ -36,6 +43,18 @@ def trial_text(run: str, where: Home) -> str:
 def _block(title: str, values: dict[str, str]) -> str:
     width = max(map(len, values), default=0)
     return "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in sorted(values.items()))])
+
+
+def _schedule(record: TrialRecord) -> list[str]:
+    """What a member of a population descends from, where that is more than itself."""
+    if not is_changed(record.tags):
+        return []
+    try:
+        schedule = stints(record.tags[SCHEDULE])
+    except ValueError:  # MLflow cuts a long tag
+        return ["schedule\n  too long for a tag: schedule.json, in the MLflow UI under Artifacts"]
+    lines = in_words(schedule, short_names(list(schedule[-1].parameters)))
+    return ["\n".join(["schedule (the configuration below is that of its end)", *(f"  {line}" for line in lines)])]
 
 
 def _samples(record: TrialRecord, where: Home) -> list[str]:

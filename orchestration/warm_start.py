@@ -22,6 +22,7 @@ from orchestration.spec.faults import shown
 from orchestration.spec.parameters import Variants
 from orchestration.spec.search_space import SearchSpace
 from orchestration.spec.start_points import values_in
+from orchestration.stored import complete_trials
 from orchestration.study import Search
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ def sources(spec: SweepSpec, where: Home) -> list[Source]:
     Raises:
         LaunchError: the home has not one of them.
     """
-    from orchestration.launch import stored_sweep
+    from orchestration.stored_sweeps import stored_sweep
 
     found = []
     for name in spec.search.warm_start.from_ if spec.search.warm_start else ():
         earlier, _ = stored_sweep(name, where)
-        found.append(Source(earlier, Search.complete(earlier, where.study_url(name))))
+        found.append(Source(earlier, complete_trials(earlier, where.study_url(name))))
     return found
 
 
@@ -103,6 +104,8 @@ class _Match:
         Raises:
             _Unlike: it could not be a trial of the new sweep, or its scores are not known.
         """
+        if past.changed:
+            raise _Unlike("its parameters changed on the way, by population-based training")
         config = make_trial_config(earlier, past.assignment)
         point = self._point(config)
         scores = self._outcome.scores(past.metrics)

@@ -57,12 +57,18 @@ class Hang(NamedTuple):
     """Of all its threads."""
 
 
-def hang_of(directory: Path) -> Hang | None:
-    """How the trial's last worker has hung; None where it has not, or on a machine whose files are not seen here."""
+def take_hang(directory: Path) -> Hang | None:
+    """How the trial's last worker has hung; None where it has not, or on a machine whose files are not seen here.
+
+    The word is taken away: a later worker's end may have another cause.
+    """
+    file = directory / _HANG_FILE
     try:
-        stacks = (directory / _HANG_FILE).read_text(errors="replace")
+        stacks = file.read_text(errors="replace")
     except OSError:
         return None
+    with contextlib.suppress(OSError):
+        file.unlink()
     threads = [thread for thread in stacks.split("\n\n") if _OURS in thread]
     frames = [match for line in "\n".join(threads).splitlines() if (match := _FRAME.match(line))]
     if not stacks.startswith("Timeout"):  # killed by another hand
@@ -70,9 +76,8 @@ def hang_of(directory: Path) -> Hang | None:
     return Hang(f"{frames[0][3]} ({frames[0][1]}:{frames[0][2]})" if frames else "a place unknown", stacks)
 
 
-def keep_hang(directory: Path) -> None:
+def keep_hang(directory: Path, hang: Hang) -> None:
     """Makes the stacks of a trial that is given up its traceback, among its artifacts."""
-    if (hang := hang_of(directory)) is not None:
-        artifacts = directory / ARTIFACTS
-        artifacts.mkdir(parents=True, exist_ok=True)
-        (artifacts / TRACEBACK).write_text(hang.stacks)
+    artifacts = directory / ARTIFACTS
+    artifacts.mkdir(parents=True, exist_ok=True)
+    (artifacts / TRACEBACK).write_text(hang.stacks)

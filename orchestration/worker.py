@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orchestration.lineage import is_own, take_over
 from orchestration.messages import Job, Message
 from orchestration.patience import PAUSE_S, no_room
 
@@ -83,9 +84,15 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
         damage.append(f"{error}; the trial is trained again from its beginning")
     for fault in damage:
         yield Message("notice", timestamp_ms=_now_ms(), reason=fault)
+    since = 0
+    if len(job.schedule) > 1:
+        since = job.schedule[-1]["from_epoch"]
+        if not is_own(state, since):
+            state = None
+            yield from take_over(trainer, job, data)
     if state is not None:
         trainer.load_state_dict(state)
-    story = yield from _when_there_is_room(lambda: _Story(directory, trainer.history), directory)
+    story = yield from _when_there_is_room(lambda: _Story(directory, trainer.history, since), directory)
     yield from story.told
     started_s -= story.seconds
     for record in trainer.run():
@@ -151,16 +158,20 @@ class _Story:
     Args:
         history: the checkpoint's records. A line without its checkpoint was never sent, and its epoch will be trained
             again; a torn or missing line's message is made anew.
+        since: the epochs up to this one may be another trial's in the history; the lines have the trial's own, and they alone.
     """
 
-    def __init__(self, directory: Path, history: Sequence[Record]) -> None:
+    def __init__(self, directory: Path, history: Sequence[Record], since: int = 0) -> None:
         self._path = directory / _STORY
         lines = self._path.read_text(errors="replace").splitlines() if self._path.exists() else []
         kept = {message.epoch: message for message in map(_parse, lines) if message is not None}
         seconds = 0.0
         self.told: list[Message] = []
         for record in history:
-            message = kept.get(record.epoch) or _message_of(record, seconds)
+            message = kept.get(record.epoch)
+            if message is None and record.epoch <= since:
+                continue
+            message = message or _message_of(record, seconds)
             self.told.append(message)
             seconds = message.seconds
         temporary = self._path.with_name(f".{_STORY}.part")
@@ -214,6 +225,7 @@ def _facts(trainer: Trainer, data_fingerprint: str) -> dict[str, str]:
         "device": torch.cuda.get_device_name() if trainer.device.type == "cuda" else "cpu",
         "steps": str(trainer.total_steps),
         "kl": trainer.model.kl_kind,
+        "scores": "p(x)" if trainer.model.condition is None else "p(x|y)",
         **({"plugins": plugins} if plugins else {}),
     }
 

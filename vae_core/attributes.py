@@ -7,6 +7,7 @@ Shapes: B examples, Y labels, Z latent dimensions, S strengths.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from vae_core.data.labels import label_number
 from vae_core.data.text import TextData
 from vae_core.data.text_config import TextConfig
 from vae_core.decoding import AnyDecoding
-from vae_core.generate import Images, decode_images, decode_text, grid, posteriors, scale_of, write_lines, write_png
+from vae_core.generate import Images, decode_images, decode_text, grid, picture_of, posteriors, scale_of, write_lines
 from vae_core.latent.space import Euclidean
 from vae_core.model import VAE, Data
 from vae_core.seeding import make_generator
@@ -38,6 +39,8 @@ _LABELS = 20
 """Labels of which an artifact is kept at most, the first ones."""
 _SHOWN = 4
 """Examples of each of them."""
+_HEADING, _MARGIN, _LABEL_LENGTH = 16, 4, 20
+"""Of the legend: pixels, pixels, characters."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,27 @@ def changed_images(model: VAE[Any], data: ImageData, change: Change) -> Images:
     return np.concatenate((inputs, outputs), 1).reshape(-1, *shape)
 
 
-def write_picture(images: Images, shape: Sequence[int], path: Path) -> None:
-    """A row an example: see ``changed_images``."""
-    write_png(grid(images, 1 + len(STRENGTHS)), path, scale_of(shape))
+def write_picture(images: Images, shape: Sequence[int], path: Path, labels: Sequence[str]) -> None:
+    """A row an example: see ``changed_images``; above each column its strength, left of each row the label that is added.
+
+    Args:
+        labels: one a row; one that repeats the label above it is not written again.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    scale, font = scale_of(shape), ImageFont.load_default()
+    picture = picture_of(grid(images, 1 + len(STRENGTHS)), scale)
+    words = [label.encode("latin-1", "replace").decode("latin-1")[:_LABEL_LENGTH] for label in labels]
+    left = _MARGIN + math.ceil(max(font.getlength(word) for word in words)) + _MARGIN
+    legend = Image.new("RGB", (left + picture.width, _HEADING + picture.height), "white")
+    legend.paste(picture, (left, _HEADING))
+    draw = ImageDraw.Draw(legend)
+    for column, heading in enumerate(("input", *(f"{strength:+.1f}" for strength in STRENGTHS))):
+        draw.text((left + column * (shape[1] + 1) * scale, 1), heading, "black", font)
+    for row, word in enumerate(words):
+        if row == 0 or word != words[row - 1]:
+            draw.text((_MARGIN, _HEADING + row * (shape[0] + 1) * scale), word, "black", font)
+    legend.save(path)
 
 
 def write_attributes(model: VAE[Any], config: TrialConfig, data: Data, directory: Path) -> None:
@@ -176,4 +197,5 @@ def write_attributes(model: VAE[Any], config: TrialConfig, data: Data, directory
         write_lines(directory / "attributes.txt", title, blocks)
     elif changes:
         images = np.concatenate([changed_images(model, data, change) for change in changes.values()])
-        write_picture(images, data.shape, directory / "attributes.png")
+        rows = [name for name, change in changes.items() for _ in change.index]
+        write_picture(images, data.shape, directory / "attributes.png", rows)

@@ -60,10 +60,9 @@ def load_state(directory: Path, tell: Callable[[str], object] | None = None) -> 
         if not path.exists():
             continue
         try:
-            _require_whole(path)
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises whatever it trips over in a damaged file
-            faults.append(f"{path}: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
+            state = read_state(path)
+        except CheckpointError as error:
+            faults.append(str(error))
             continue
         if faults:
             (tell or logging.getLogger(__name__).warning)(f"going on from the state before: {faults[0]}")
@@ -71,6 +70,20 @@ def load_state(directory: Path, tell: Callable[[str], object] | None = None) -> 
     if faults:
         raise CheckpointError("no state can be read: " + "; ".join(faults))
     return None
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """One file's state, its tensors on the CPU.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        _require_whole(path)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever it trips over in a damaged file
+        raise CheckpointError(f"{path}: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+    return state
 
 
 def _require_whole(path: Path) -> None:

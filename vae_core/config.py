@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vae_core.configurable import Config, Count, Positive
+from vae_core.configurable import Config, Count, Misfits, Positive
 from vae_core.data.config import AnyData
+from vae_core.data.text_config import TextConfig
 from vae_core.latent.config import (
     AnyLatent,
     AnyPrior,
@@ -24,7 +25,7 @@ from vae_core.networks.text_config import SentenceDecoderConfig, SentenceEncoder
 from vae_core.networks.word_vectors_config import TableVectors
 from vae_core.objectives.config import AnyObjective, Elbo
 from vae_core.optimizer_config import Adam, AnyOptimizer
-from vae_core.softmax.config import AdaptiveSoftmax, AnySoftmax, FullSoftmax
+from vae_core.softmax.config import AdaptiveSoftmax, AnySoftmax, FullSoftmax, SampledSoftmax
 from vae_core.training_config import Training
 
 
@@ -120,7 +121,7 @@ class TrialConfig(Config):
     def _fits_together(self) -> Self:
         faults = list(_misfits(self))
         if faults:
-            raise ValueError("; ".join(faults))
+            raise Misfits(faults)
         return self
 
 
@@ -141,7 +142,7 @@ def _misfits(config: TrialConfig) -> list[str]:
     if modality == "text":
         if likelihood not in (None, "categorical", "multinomial"):
             faults.append(f"model.likelihood.kind: {likelihood} is for images, but data.kind: {config.data.kind} is text")
-        faults += _text_misfits(model)
+        faults += [*_text_misfits(model), *_vocabulary_misfits(config)]
     else:
         if likelihood in ("categorical", "multinomial"):
             faults.append(f"model.likelihood.kind: {likelihood} is for text, but data.kind: {config.data.kind} is image")
@@ -211,6 +212,18 @@ def _text_misfits(model: ModelConfig) -> list[str]:
             f"model.likelihood.kind: {likelihood} is not that of model.decoder.kind: {decoder.kind}, {decoder.likelihood}"
         )
     return faults + (_vector_misfits(model, decoder) if isinstance(decoder, SentenceDecoderConfig) else [])
+
+
+def _vocabulary_misfits(config: TrialConfig) -> list[str]:
+    softmax, data = config.model.softmax, config.data
+    assert isinstance(data, TextConfig)
+    most = data.vocabulary.max_size
+    if isinstance(softmax, SampledSoftmax) and not softmax.replacement and softmax.samples > most:
+        return [
+            f"model.softmax.samples: {softmax.samples} different words cannot be drawn from data.vocabulary.max_size: {most}; "
+            "without replacement it must be that at most"
+        ]
+    return []
 
 
 def _vector_misfits(model: ModelConfig, decoder: SentenceDecoderConfig) -> list[str]:

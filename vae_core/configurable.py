@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +15,14 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 """A share of a whole, such as of the planned steps."""
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+class Misfits(ValueError):
+    """Values that are right each in itself and do not go together; each sentence begins with the name that it is about."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__("; ".join(sentences))
+        self.sentences = tuple(sentences)
 
 
 class Config(BaseModel):

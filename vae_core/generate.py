@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from vae_core.networks.image import ImageDecoder
 from vae_core.networks.text import TextDecoder
 from vae_core.seeding import generator_of_each, make_generator
 from vae_core.softmax.svd import SvdHead
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Images = npt.NDArray[np.float32]
 PER_ROW = 8
@@ -141,12 +144,17 @@ def grid(images: Images, columns: int = PER_ROW) -> Images:
 
 def write_png(image: Images, path: Path, scale: int = 1) -> None:
     """Writes one picture in [0, 1], (H, W), (H, W, 1) or (H, W, 3), each pixel ``scale`` wide."""
+    picture_of(image, scale).save(path)
+
+
+def picture_of(image: Images, scale: int = 1) -> Image.Image:
+    """The same as a picture of Pillow's."""
     from PIL import Image
 
     levels = np.rint(image * 255.0).astype(np.uint8)
     if levels.shape[2:] == (1,):
         levels = levels[..., 0]
-    Image.fromarray(levels.repeat(scale, 0).repeat(scale, 1)).save(path)
+    return Image.fromarray(levels.repeat(scale, 0).repeat(scale, 1))
 
 
 def write_lines(path: Path, title: str, blocks: list[str]) -> None:

@@ -17,6 +17,7 @@ from vae_core.config import TrialConfig
 from vae_core.evaluate import evaluate, importance_weighted
 from vae_core.gradient_variance import gradient_variance
 from vae_core.model import Data, build_model
+from vae_core.mutable import MUTABLE, changed
 from vae_core.objectives.interface import ObjectiveSizes, Terms
 from vae_core.procedures.interface import Surroundings
 from vae_core.seeding import Streams, derive_seed, make_generator
@@ -176,7 +177,23 @@ class Trainer:
         Raises:
             ValueError: the state is of another config or other data.
         """
-        for name, own in (("config", self.config.fingerprint()), ("data", self._data.fingerprint)):
+        self._put(state, self.config)
+
+    def take_over(self, state: dict[str, Any], before: TrialConfig) -> None:
+        """Goes on from the state of another trial, weights, moments, random numbers and history, under this one's options.
+
+        Args:
+            before: the other trial, which may differ in what ``vae_core.mutable`` names.
+
+        Raises:
+            ValueError: it differs in more, or the state is not of it or of other data.
+        """
+        if fixed := [name for name in changed(before, self.config) if name not in MUTABLE]:
+            raise ValueError(f"a state of other options cannot be gone on with: {', '.join(fixed)} differ")
+        self._put(state, before)
+
+    def _put(self, state: dict[str, Any], config: TrialConfig) -> None:
+        for name, own in (("config", config.fingerprint()), ("data", self._data.fingerprint)):
             if state[name] != own:
                 raise ValueError(f"this state belongs to another trial: its {name} fingerprint is {state[name]}, not {own}")
         state = copy.deepcopy(state)

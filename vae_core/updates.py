@@ -108,13 +108,24 @@ class Updates:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Puts back what ``state_dict`` gave, onto this device."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        put_optimizer_state(self.optimizer, state["optimizer"])
         self._state = _moved(state["objective"], self._device)
         self.step, self._cut = state["step"], state["cut"]
 
 
+def put_optimizer_state(optimizer: optim.Optimizer, state: dict[str, Any]) -> None:
+    """Puts back moments and steps; options stay those of the config, which may be another than the state's.
+
+    The rate, which every step sets anew, comes back as it was.
+    """
+    own = [{name: at for name, at in group.items() if name not in ("params", "lr")} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, options in zip(optimizer.param_groups, own, strict=True):
+        group.update(options)
+
+
 _OPTIMIZER_AFTER: dict[str, Callable[[optim.Optimizer, dict[str, Any]], None]] = {
-    "restore": lambda optimizer, state: optimizer.load_state_dict(copy.deepcopy(state)),  # which would share its tensors
+    "restore": lambda optimizer, state: put_optimizer_state(optimizer, copy.deepcopy(state)),  # which would share its tensors
     "reset": lambda optimizer, state: optimizer.state.clear(),
     "keep": lambda optimizer, state: None,
 }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration.commands.options import HomeOption, NewNameOption, SetOption, SweepArgument
+
+if TYPE_CHECKING:
+    from dashboards.home import Home
+    from orchestration.jobs import SubmittedJob
 
 
 def submit(
@@ -30,6 +35,19 @@ def submit(
         typer.echo(f"this machine has not all of the data; the cluster must have them under the same paths:\n{error}", err=True)
     where = resolve_home(home, spec.tracking.uri)
     job = send(spec, where, address)
-    at = f"{spec.name} --home {where.root}"
+    _say_sent(spec.name, job, where)
+
+
+def resume_detached(name: str, home: Path | None, address: str | None, run_cap: int | None) -> None:
+    """Hands a sweep of the home to a cluster, which goes on with it."""
+    from dashboards.home import resolve_home
+    from orchestration.jobs import submit_resume
+
+    where = resolve_home(home)
+    _say_sent(name, submit_resume(name, where, address, run_cap), where)
+
+
+def _say_sent(name: str, job: SubmittedJob, where: Home) -> None:
+    at = f"{name} --home {where.root}"
     typer.echo(f"submitted as {job.id} to {job.address}")
     typer.echo(f"next: vae-sweeps status {at}   vae-sweeps logs {at} --job   vae-sweeps stop {at}")

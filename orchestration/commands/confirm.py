@@ -30,7 +30,8 @@ def confirm(
     from rich.console import Console
 
     from orchestration.confirm import make_confirmation, unfinished_plan
-    from orchestration.launch import is_stored, resume_sweep, run_sweep
+    from orchestration.launch import resume_sweep, run_sweep
+    from orchestration.stored_sweeps import is_stored
 
     child = new_name or f"{name}-confirm"
     where = locate(name, home)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from dashboards.home import Home
 
 SETTINGS = {"concurrency": "max_concurrent_trials"}
-"""What ``set`` can change, and its name among the orders."""
+"""What ``set`` can change of a running sweep, and its name among the orders."""
+PRIORITY = "priority"
+"""What it can change of one in the queue."""
 
 
 def stop(
@@ -23,7 +25,14 @@ def stop(
     home: HomeOption = None,
 ) -> None:
     """Stop a running sweep, by default when its running trials have ended; `resume` goes on."""
-    driver = _order(name, home, stop="now" if now else "after")
+    from dashboards.home import resolve_home
+    from orchestration.driver_lock import holder
+
+    where = resolve_home(home)
+    if holder(name, where) is None and (job := _its_job_stopped(name, where)) is not None:
+        typer.echo(f"{name} has no driver yet: its job {job} is stopped")
+        return
+    driver = _order(name, home, stop="now" if now else "after", yield_to=None)
     trials = (
         "its running trials end as STOPPED" if now else "its running trials are trained to their end, and no other is started"
     )
@@ -32,13 +41,18 @@ def stop(
 
 def set_(
     name: NameArgument,
-    setting: Annotated[str, typer.Argument(metavar="concurrency=N", help="How many trials run at once.")],
+    setting: Annotated[
+        str, typer.Argument(metavar="concurrency=N|priority=N", help="How many trials run at once; or its priority in the queue.")
+    ],
     home: HomeOption = None,
 ) -> None:
-    """Change a running sweep: concurrency=N trials at once, until its driver ends."""
+    """Change a running sweep: concurrency=N trials at once, until its driver ends. Or one of the queue: priority=N."""
     key, _, text = setting.partition("=")
+    if key == PRIORITY:
+        _set_priority(name, setting, text, home)
+        return
     if key not in SETTINGS:
-        raise UsageFault(f"{setting!r}: what can be set is {', '.join(f'{key}=N' for key in SETTINGS)}")
+        raise UsageFault(f"{setting!r}: what can be set is {', '.join(f'{key}=N' for key in (*SETTINGS, PRIORITY))}")
     if not text.isdecimal() or int(text) < 1:
         raise UsageFault(f"{setting!r}: {key} must be a whole number from 1 on")
     driver = _order(name, home, **{SETTINGS[key]: int(text)})
@@ -62,6 +76,8 @@ def logs(
             raise UsageFault(f"{name!r} was not submitted to a cluster from {where.root}: logs without --job shows its driver's")
         typer.echo(job_output(submitted))
         return
+    if not where.sweep_dir(name).is_dir() and job_of(name, where) is not None:
+        raise UsageFault(f"no driver has begun {name!r} yet; what its job has printed: vae-sweeps logs {name} --job")
     lines = list(lines_of(_directory(name, where) / LOG_FILE, trial))
     for line in lines:
         typer.echo(line)
@@ -73,6 +89,32 @@ def logs(
         typer.echo(f"{name} has no log yet")
 
 
+def _its_job_stopped(name: str, where: Home) -> str | None:
+    from orchestration.commands.waiting import stop_its_job
+    from orchestration.errors import LaunchError
+
+    try:
+        return stop_its_job(name, where)
+    except LaunchError as error:
+        raise UsageFault(f"no driver is running {name!r}, and its job cannot be stopped: {error}") from error
+
+
+def _set_priority(name: str, setting: str, text: str, home: Path | None) -> None:
+    from dashboards.home import resolve_home
+    from orchestration.sweep_queue import OPEN, Queue
+
+    try:
+        priority = int(text)
+    except ValueError:
+        raise UsageFault(f"{setting!r}: {PRIORITY} must be a whole number") from None
+    queue = Queue(resolve_home(home))
+    entry = queue.entry(name)
+    if entry is not None and entry.state not in OPEN:
+        raise UsageFault(f"{name!r} is {entry.state}: only a waiting or running sweep of the queue has a priority")
+    entry = queue.change(name, priority=priority)
+    typer.echo(f"{name} has priority {priority} in the queue, where it is {entry.state}")
+
+
 def _order(name: str, home: Path | None, **orders: Any) -> str:
     """Gives the orders to the sweep's driver; which that is.
 
@@ -80,15 +122,13 @@ def _order(name: str, home: Path | None, **orders: Any) -> str:
         UsageFault: there is none.
     """
     from dashboards.home import resolve_home
-    from orchestration.control import CONTROL_FILE, give
-    from orchestration.driver_lock import holder
+    from orchestration.driver_lock import order
 
     where = resolve_home(home)
-    directory = _directory(name, where)
-    driver = holder(name, where)
+    _directory(name, where)
+    driver = order(name, where, **orders)
     if driver is None:
         raise UsageFault(f"no driver is running {name!r} in {where.root}; if trials are left: vae-sweeps resume {name}")
-    give(directory / CONTROL_FILE, **orders)
     return driver
 
 

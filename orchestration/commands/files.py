@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands.options import UsageFault
+from orchestration.commands.options import SetOption, UsageFault
 
 
 class Template(StrEnum):
@@ -32,20 +32,24 @@ def init(
 
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="SWEEP.yaml...", help="The sweep files.")],
+    set_: SetOption = None,
 ) -> None:
     """Check sweep files and show every fault at once."""
     from orchestration.spec import SweepFileError, load_sweep
+    from orchestration.spec.beware import warnings_of
     from orchestration.summary import summarise
 
     wrong = 0
     for file in files:
         try:
-            spec = load_sweep(file, data_files=True)
+            spec = load_sweep(file, set_ or [], data_files=True)
         except SweepFileError as error:
             typer.echo(str(error), err=True)
             wrong += 1
         else:
             typer.echo(f"{file}: right. {summarise(spec)}")
+            for warning in warnings_of(spec):
+                typer.echo(f"{file}: beware: {warning}.")
     if wrong:
         raise typer.Exit(2)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from orchestration.commands.cluster import resume_detached
 from orchestration.commands.options import (
     AddressOption,
     HomeOption,
@@ -26,6 +27,8 @@ class Format(StrEnum):
     csv = "csv"
     parquet = "parquet"
     json = "json"
+    latex = "latex"
+    html = "html"
 
 
 def run(
@@ -41,10 +44,13 @@ def run(
 
     from orchestration.launch import run_sweep
     from orchestration.spec import load_sweep
+    from orchestration.spec.beware import warnings_of
     from orchestration.summary import summarise
 
     spec = load_sweep(sweep, set_ or [], name=name, data_files=True)
     typer.echo(f"{spec.name}: {spec.question}\n{summarise(spec)}")
+    for warning in warnings_of(spec):
+        typer.echo(f"beware: {warning}.", err=True)
     with interruptible(spec.name):
         result = run_sweep(spec, home=home, debug=debug, console=Console(), address=address)
     conclude(result)
@@ -58,8 +64,17 @@ def resume(
     home: HomeOption = None,
     debug: Annotated[bool, typer.Option("--debug", help="In this process, without Ray.")] = False,
     address: AddressOption = None,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="On a cluster, as `submit` does; --address is then its URL, by default where it was sent."),
+    ] = False,
 ) -> None:
     """Go on with a sweep that was interrupted or killed."""
+    if detach:
+        if debug:
+            raise UsageFault("--debug trains in this process: it does not go with --detach")
+        resume_detached(name, home, address, run_cap)
+        return
     from rich.console import Console
 
     from orchestration.launch import resume_sweep
@@ -95,23 +110,32 @@ def status(
     home: HomeOption = None,
 ) -> None:
     """Show how a sweep stands: its state, trials by state, the best so far."""
+    from dashboards.errors import NotFound
     from dashboards.status import status_lines
+    from orchestration.commands.waiting import not_driven, waiting_lines
     from orchestration.driver_lock import holder
-    from orchestration.jobs import job_of, job_state
 
     where = locate(name, home)
-    if (job := job_of(name, where)) is not None:
-        typer.echo(f"submitted as {job.id} to {job.address}: {job_state(job)}")
-    for line in status_lines(name, home=where.root, tracking_uri=where.tracking_uri):
+    before = waiting_lines(name, where)
+    for line in before:
         typer.echo(line)
+    try:
+        for line in status_lines(name, home=where.root, tracking_uri=where.tracking_uri):
+            typer.echo(line)
+    except NotFound:
+        if not before:
+            raise
+        typer.echo(f"{name} has not begun: there is no record of it yet")
     driver = holder(name, where)
-    typer.echo(f"driven by {driver}" if driver else f"no driver is running; if trials are left: vae-sweeps resume {name}")
+    typer.echo(f"driven by {driver}" if driver else not_driven(name, where))
 
 
 def report(
     name: NameArgument,
     format: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.table,
-    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Into a file; needed for parquet.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Into a file; needed for parquet and html.")
+    ] = None,
     sort: Annotated[
         str | None, typer.Option(metavar="METRIC", help="Order by this column; default: the searched metric.")
     ] = None,
@@ -121,8 +145,8 @@ def report(
     """The table of a sweep's trials."""
     from orchestration.output import write_output
 
-    if output is None and format is Format.parquet:
-        raise UsageFault("parquet is binary: name a file with --output FILE")
+    if output is None and format in (Format.parquet, Format.html):
+        raise UsageFault(f"{format} is not for the terminal: name a file with --output FILE")
     content = report_of(name, format.value, sort, top, locate(name, home))
     if output is not None:
         write_output(output, content)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration.commands.options import HomeOption, RunArgument, UsageFault
 from orchestration.terminal import locate
+
+if TYPE_CHECKING:
+    from dashboards.home import Home
 
 
 class Decoding(StrEnum):
@@ -78,9 +81,22 @@ def generate(
 
         if label is not None or svd is not None:
             raise UsageFault("--attribute changes test examples: --label and --svd-width are for samples of the prior")
-        where = locate(run.partition("/")[0], home)
+        run, where = _told(run, home)
         typer.echo(generate_changed(run, number, attribute, minus, chosen, seed, output, where))
         return
     if minus is not None:
         raise UsageFault(f"--minus {minus} goes with --attribute NAME: the label that is added in its place")
-    typer.echo(generate_samples(run, number, chosen, seed, output, locate(run.partition("/")[0], home), label, svd))
+    run, where = _told(run, home)
+    typer.echo(generate_samples(run, number, chosen, seed, output, where, label, svd))
+
+
+def _told(run: str, home: Path | None) -> tuple[str, Home]:
+    """The trial by its number, and where it is recorded; says which it is where the user did not."""
+    from dashboards.trial import find_trial
+
+    where = locate(run.partition("/")[0], home)
+    if "/" not in run:
+        record = find_trial(run, home=where.root, tracking_uri=where.tracking_uri)
+        run = f"{record.sweep}/{record.number}"
+        typer.echo(f"from trial {run}", err=True)
+    return run, where

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestration.replicates import make_search
 from orchestration.spec import Assignment, SweepSpec, make_trial_config, planned_trials
-from orchestration.study import MEMORY, Search
+from orchestration.stored import MEMORY
 
 if TYPE_CHECKING:
     from vae_core.config import TrialConfig
@@ -34,14 +35,14 @@ def known_trials(spec: SweepSpec) -> int:
     """How many of the first trials depend on no result."""
     if spec.search.warm_start is not None:  # what other sweeps have found decides from the first draw on
         return 0
-    return min(planned_trials(spec), _KNOWN[spec.method](spec))
+    return min(planned_trials(spec), _KNOWN[spec.method](spec) * spec.seeds)
 
 
 def draw(spec: SweepSpec, at_most: int = MAX_DRAWN) -> list[Drawn]:
     """The sweep's first trials, by the search that ``run`` asks, in memory."""
     known = known_trials(spec)
     alone = spec.model_copy(update={"search": spec.search.model_copy(update={"warm_start": None})})
-    search = Search.create(alone, MEMORY, "")
+    search = make_search(alone, MEMORY, "")
     drawn: list[Drawn] = []
     while len(drawn) < min(at_most, planned_trials(spec)) and (asked := search.ask()) is not None:
         number, assignment = asked
@@ -63,4 +64,4 @@ _KNOWN: Mapping[str, Callable[[SweepSpec], int]] = {
     "nsga2": lambda spec: spec.search.population or _POPULATION,
     "nsga3": lambda spec: spec.search.population or _POPULATION,
 }
-"""By method: trials before the first that results decide. With several at once it may be later still."""
+"""By method: configurations before the first that results decide. With several at once it may be later still."""

@@ -6,11 +6,12 @@ import math
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from orchestration.planning.cost import Cost
 from orchestration.planning.draws import Drawn
+from orchestration.planning.figures import EPOCH_S, Estimate, Span, Variant
 from orchestration.planning.plan import Plan, concurrency, play_through, repeated, rungs_of
 from orchestration.planning.profile import LEAST_S, Profile, profile
 from orchestration.planning.simulate import Course, Played
@@ -22,84 +23,9 @@ if TYPE_CHECKING:
 
 RAY_START_S = 4.5
 """Until a Ray of its own is up."""
-EPOCH_S = 0.015
-"""Until an epoch's report is through Tune and the study, in which the worker waits."""
 _STATES = 3
 """Of a running trial on the disk: the last, the one before it, and the one being written."""
 _MIB = 2**20
-
-
-@dataclass(frozen=True)
-class Span:
-    """A figure that is not known to the point."""
-
-    low: float
-    mean: float
-    high: float
-
-    def map(self, change: Callable[[float], float]) -> Span:
-        """Each of the three changed."""
-        return Span(change(self.low), change(self.mean), change(self.high))
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Trials of one structure."""
-
-    label: str
-    trials: int
-    """Of those that were drawn."""
-    epochs: int
-    """Of the first of them."""
-    cost: Cost | None
-    """None where it was not measured."""
-    fault: str = ""
-    """Why not, where it was tried."""
-
-    @property
-    def trial_s(self) -> float | None:
-        """To its last epoch, scored."""
-        cost = self.cost
-        return None if cost is None else cost.start_s + self.epochs * (cost.epoch_s + EPOCH_S) + cost.final_s
-
-
-@dataclass
-class Estimate:
-    """What the sweep will cost on this machine, as far as a short profile can tell."""
-
-    data: dict[str, Any] | None
-    """name, examples by split, vocabulary, bytes; None where each trial loads its own."""
-    loading_s: float | None
-    variants: list[Variant]
-    start_s: float
-    """Until the first trial begins: Ray, the data, a worker's imports."""
-    wall_s: Span
-    whole_wall_s: Span
-    """Without early termination, and without the budget's end."""
-    trial_s: Span
-    """Of all trials together."""
-    device: str
-    """GPU or cores: what the hours are of."""
-    device_hours: Span
-    """As ``budget.device_hours`` counts them."""
-    whole_device_hours: Span
-    started: float
-    """Trials until the budget's wall time ends the sweep; a mean."""
-    finished: float
-    """Of them trained to the end and scored; a mean."""
-    peak_bytes: tuple[int, int]
-    """A trial's, least and most."""
-    gpu_peak_bytes: int
-    memory_bytes: int
-    """That are free here."""
-    fit: dict[str, int]
-    """How many trials this machine holds at once, by what they need."""
-    disk_peak_bytes: float
-    """Artifacts of the finished trials, and the checkpoints of as many as run at once."""
-    disk_kept_bytes: float
-    """When the sweep is over."""
-    measured_s: float
-    notes: list[str] = field(default_factory=list)
 
 
 def estimate(
@@ -237,6 +163,7 @@ def _estimate(
         device_hours=trial_s.map(lambda each: each * per_hour),
         whole_device_hours=whole_s.map(lambda each: each * per_hour),
         started=_average([float(one.started) for one in played]),
+        ended_by=_commonest([one.ended_by for one in played]),
         finished=finished,
         peak_bytes=(min(peaks), max(peaks)),
         gpu_peak_bytes=max(cost.gpu_peak_bytes for cost in measured),
@@ -281,6 +208,11 @@ def _span(cheap: list[Played], played: list[Played], dear: list[Played], of: Cal
     """From the tenth part of the cheapest to the tenth of the dearest."""
     low, high = sorted(map(of, cheap)), sorted(map(of, dear))
     return Span(low[len(low) // 10], _average(list(map(of, played))), high[-1 - len(high) // 10])
+
+
+def _commonest(ends: Sequence[str]) -> str:
+    """The end of most plays, of those that the budget ended."""
+    return max(sorted({end for end in ends if end}), key=ends.count, default="")
 
 
 def _fit(spec: SweepSpec, found: Profile, peak: int, free: int, gpu_peak: int) -> dict[str, int]:

@@ -10,15 +10,18 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestration.planning.draws import Drawn, draw, known_trials
-from orchestration.planning.simulate import Course, Played, replay
+from orchestration.planning.simulate import NO_LIMIT, Course, Limit, Played, replay
 from orchestration.planning.structure import Structure, count_structures, first_candidate, label_of, structure_of
-from orchestration.spec import Resources, SearchSpace, SweepSpec, planned_trials
-from orchestration.spec.early_terminate import Asha, Hyperband, Patient
+from orchestration.spec import Assignment, Resources, SearchSpace, SweepSpec, planned_trials
+from orchestration.spec.beware import warnings_of
+from orchestration.spec.confirmation import SEED
+from orchestration.spec.early_terminate import Asha, Hyperband, NoStopping, Patient, Pbt, Wilcoxon
 from orchestration.spec.parameters import AnyParameter, Choices, Range, Variants
+from orchestration.spec.variants import in_words
 from orchestration.stopping import stopping_rule
 
 if TYPE_CHECKING:
-    from orchestration.planning.estimate import Estimate
+    from orchestration.planning.figures import Estimate
     from vae_core.config import TrialConfig
 
 _MANY_STEPS = 1000
@@ -66,10 +69,12 @@ class Plan:
     structures_exact: bool
     """Whether that is counted; else it is an upper bound."""
     trials: int
+    seeds: int
+    """Of each configuration."""
     known: int
     """Of them, from the first on, those that depend on no result."""
     drawn: list[dict[str, Any]]
-    """number, parameters, and whether ``run`` draws just this."""
+    """number of the trial, or of the configuration where each has several seeds; parameters; whether ``run`` draws just this."""
     impossible: int
     """Drawn trials that make no trial: ``run`` will say FAILED."""
     epochs: tuple[int, int]
@@ -82,6 +87,10 @@ class Plan:
     """Trials that are stopped, of all; a mean over replays."""
     at_once: int
     limited_by: str
+    interval: int | None = None
+    """Of a population: epochs between two barriers."""
+    takers: int = 0
+    """Of a population: trials that take over at each, at most."""
     steps_per_epoch: tuple[int, int] | None = None
     """None where the data were not loaded."""
     steps: tuple[int, int] | None = None
@@ -148,13 +157,25 @@ def concurrency(resources: Resources, trials: int, cores: int | None = None, gpu
     return max(1, least), told[-1]
 
 
-def play_through(spec: SweepSpec, courses: Sequence[Course], at_once: int, *, stopping: bool = True) -> list[Played]:
-    """The sweep under results drawn at random; without its rule and its budget it always takes the same."""
+def play_through(
+    spec: SweepSpec, courses: Sequence[Course], at_once: int, *, stopping: bool = True, timed: bool = True
+) -> list[Played]:
+    """The sweep under results drawn at random; without its rule and its budget it always takes the same.
+
+    Args:
+        timed: whether the courses' times are known; where they are not, the budget ends nothing.
+    """
     epochs = sum(course.epochs for course in courses)
     times = max(3, min(200, _REPLAYED_EPOCHS // max(epochs, 1)))
     if not stopping:
         return replay(courses, lambda: stopping_rule(None), at_once, 1)
-    return replay(courses, lambda: stopping_rule(spec.early_terminate), at_once, times, spec.budget.wall_time_s)
+    return replay(courses, lambda: stopping_rule(spec.early_terminate), at_once, times, limit_of(spec) if timed else NO_LIMIT)
+
+
+def limit_of(spec: SweepSpec) -> Limit:
+    """The budget's wall time and device hours."""
+    hours, each = spec.budget.device_hours, spec.resources.gpu or spec.resources.cpu
+    return Limit(spec.budget.wall_time_s, math.inf if hours is None else 3600 * hours / each)
 
 
 def repeated(courses: Sequence[Course], trials: int) -> list[Course]:
@@ -185,7 +206,7 @@ def _static(spec: SweepSpec, drawn: list[Drawn], configs: list[TrialConfig], tol
     candidates = [first_candidate(config, _MANY_STEPS) for config in configs]
     courses = [Course(config.training.epochs, candidate) for config, candidate in zip(configs, candidates, strict=True)]
     trials = planned_trials(spec)
-    played = play_through(spec, repeated(courses, trials), at_once) if courses else []
+    played = play_through(spec, repeated(courses, trials), at_once, timed=False) if courses else []
     rule = spec.early_terminate
     return Plan(
         name=spec.name,
@@ -197,8 +218,12 @@ def _static(spec: SweepSpec, drawn: list[Drawn], configs: list[TrialConfig], tol
         structures=structures,
         structures_exact=exact,
         trials=trials,
+        seeds=spec.seeds,
         known=known_trials(spec),
-        drawn=[{"number": one.number, "parameters": one.assignment, "known": one.known} for one in drawn[:told]],
+        drawn=[
+            {"number": one.number // spec.seeds, "parameters": _words_of(spec, one.assignment), "known": one.known}
+            for one in drawn[: told * spec.seeds : spec.seeds]
+        ],
         impossible=sum(one.config is None for one in drawn),
         epochs=_ends([config.training.epochs for config in configs]),
         annealed_after=_ends(candidates),
@@ -207,15 +232,28 @@ def _static(spec: SweepSpec, drawn: list[Drawn], configs: list[TrialConfig], tol
         stopped=sum(sum(one.stopped_at.values()) for one in played) / max(len(played), 1),
         at_once=at_once,
         limited_by=limited_by,
+        interval=rule.interval if isinstance(rule, Pbt) else None,
+        takers=max(1, math.floor(rule.quantile * trials)) if isinstance(rule, Pbt) else 0,
         notes=list(_notes(spec, drawn)),
     )
 
 
+def _words_of(spec: SweepSpec, assignment: Assignment) -> dict[str, Any]:
+    words = in_words(spec.parameters, assignment)
+    return words if spec.seeds == 1 else {name: value for name, value in words.items() if name != SEED}
+
+
 def _notes(spec: SweepSpec, drawn: list[Drawn]) -> list[str]:
-    """What the plan cannot know, in sentences."""
-    notes = []
+    """What to beware of, and what the plan cannot know, in sentences."""
+    notes = warnings_of(spec)
     if spec.search.warm_start is not None:
         notes.append("search.warm_start: what the earlier sweeps found decides each draw; the trials here are drawn without them")
+    if isinstance(spec.early_terminate, Wilcoxon):
+        notes.append("early_terminate: which configurations get no further seeds depends on their scores; all count in full")
+    elif spec.seeds > 1 and not isinstance(spec.early_terminate, NoStopping | None):
+        notes.append("seeds: where a trial is stopped, its configuration's others are not begun; they are counted in full")
+    if isinstance(spec.early_terminate, Pbt):
+        notes.append("early_terminate: at a barrier workers may idle until the last trial has come to it; that is not counted")
     if isinstance(spec.early_terminate, Patient):
         notes.append("early_terminate: whom patience stops depends on the curves; no trial is counted as stopped")
     if spec.collapse is not None and spec.collapse.action == "stop":
@@ -225,7 +263,7 @@ def _notes(spec: SweepSpec, drawn: list[Drawn]) -> list[str]:
     if any(one.config is not None and one.config.objective.gradient_variance is not None for one in drawn):
         notes.append("objective.gradient_variance: its steps after each epoch are not counted")
     if spec.budget.target is not None:
-        notes.append("budget.target may end the sweep at any time; it is not counted")
+        notes.append("budget.target: whether and when it is reached is not knowable before; the sweep may end much earlier")
     return notes
 
 

@@ -7,6 +7,7 @@ epoch, and all get better alike: early ranks are final ranks, and no rank is lik
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -40,6 +41,8 @@ class Played:
     trial_s: float = 0.0
     """Of all trials together."""
     started: int = 0
+    ended_by: str = ""
+    """The part of the budget that ended it; empty where all trials were started."""
     finished: int = 0
     epochs: int = 0
     stopped_at: Counter[int] = field(default_factory=Counter)
@@ -50,12 +53,23 @@ class Played:
     """Of them those past their annealing."""
 
 
-def play(courses: Sequence[Course], rule: StoppingRule, at_once: int, seed: int, limit_s: float = float("inf")) -> Played:
+@dataclass(frozen=True)
+class Limit:
+    """What of a budget can be foreseen: once it is used up, no trial is started."""
+
+    wall_s: float = math.inf
+    trial_s: float = math.inf
+    """Of all trials together."""
+
+
+NO_LIMIT = Limit()
+
+
+def play(courses: Sequence[Course], rule: StoppingRule, at_once: int, seed: int, limit: Limit = NO_LIMIT) -> Played:
     """One sweep: trials in their order, so many at once.
 
     Args:
         rule: a fresh one; it is told every value that a sweep would tell it.
-        limit_s: after it no trial is started; as the budget's wall time.
     """
     generator = random.Random(seed)
     quality = [generator.random() for _ in courses]
@@ -64,7 +78,9 @@ def play(courses: Sequence[Course], rule: StoppingRule, at_once: int, seed: int,
     """When a trial will have trained an epoch; epoch 0: it starts."""
 
     def begin(now_s: float) -> None:
-        trial = next(waiting, None) if now_s <= limit_s else None
+        if played.started < len(courses) and not played.ended_by:
+            played.ended_by = "wall_time" if now_s > limit.wall_s else "device_hours" if played.trial_s >= limit.trial_s else ""
+        trial = None if played.ended_by else next(waiting, None)
         if trial is not None:
             played.started += 1
             played.trial_s += courses[trial].start_s
@@ -95,7 +111,7 @@ def play(courses: Sequence[Course], rule: StoppingRule, at_once: int, seed: int,
 
 
 def replay(
-    courses: Sequence[Course], rule: Callable[[], StoppingRule], at_once: int, times: int = 100, limit_s: float = float("inf")
+    courses: Sequence[Course], rule: Callable[[], StoppingRule], at_once: int, times: int = 100, limit: Limit = NO_LIMIT
 ) -> list[Played]:
     """The same sweep under other values, ``times`` times."""
-    return [play(courses, rule(), at_once, seed, limit_s) for seed in range(times)]
+    return [play(courses, rule(), at_once, seed, limit) for seed in range(times)]

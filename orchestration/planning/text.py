@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.planning.estimate import Estimate, Span
+from orchestration.planning.figures import Estimate, Span
 from orchestration.planning.plan import Plan
 
 _INDENT = (0, 0, 0, 2)
@@ -22,7 +22,8 @@ def render(plan: Plan) -> RenderableType:
     blocks: list[RenderableType] = [Text(f"{plan.name}: {plan.question}" if plan.question else plan.name, style="bold")]
     blocks += _titled("space", _space(plan), *map(Text, _space_lines(plan)))
     table = [_trials(plan)] if any(one["known"] for one in plan.drawn) else []
-    blocks += _titled(f"first trials, of {plan.trials}", *table, *map(Text, _known(plan)))
+    first = "trials" if plan.seeds == 1 else "configurations"
+    blocks += _titled(f"first {first}, of {plan.trials // plan.seeds}", *table, *map(Text, _known(plan)))
     blocks += _titled("stopping", *_stopping(plan))
     if plan.estimate is None:
         blocks += _titled("cost", Text("not measured, and the data were not loaded: leave out --profile none to see it"))
@@ -60,11 +61,13 @@ def _space_lines(plan: Plan) -> Iterator[str]:
     bound = "" if plan.structures_exact else "up to "
     variants = "1 structural variant" if plan.structures == 1 else f"{bound}{plan.structures:,} structural variants"
     yield f"{points}; {variants}: combinations that differ in what is computed"
-    yield f"{plan.trials} trials by {plan.method}; {', '.join(plan.metrics)}"
+    each = f" ({plan.trials // plan.seeds} configurations x {plan.seeds} seeds)" if plan.seeds > 1 else ""
+    yield f"{plan.trials} trials{each} by {plan.method}; {', '.join(plan.metrics)}"
 
 
 def _trials(plan: Plan) -> Table:
-    table = _table("trial", "parameters", right=("trial",))
+    heading = "trial" if plan.seeds == 1 else "configuration"
+    table = _table(heading, "parameters", right=(heading,))
     for one in plan.drawn:
         if one["known"]:
             table.add_row(str(one["number"]), escape(_parameters(one["parameters"])))
@@ -73,11 +76,14 @@ def _trials(plan: Plan) -> Table:
 
 def _known(plan: Plan) -> Iterator[str]:
     shown = sum(one["known"] for one in plan.drawn)
-    if plan.known < plan.trials:
-        first = "all depend" if plan.known == 0 else f"trials {plan.known} to {plan.trials - 1} depend"
+    what, known, planned = "trials", plan.known // plan.seeds, plan.trials // plan.seeds
+    if plan.seeds > 1:
+        what = "configurations"
+    if known < planned:
+        first = "all depend" if known == 0 else f"{what} {known} to {planned - 1} depend"
         yield f"{first} on the results of earlier ones: not knowable before"
-    if shown < plan.known:
-        yield f"{plan.known - shown} more are known: --trials N shows them"
+    if shown < known:
+        yield f"{known - shown} more are known: --trials N shows them"
     if plan.impossible:
         yield f"{plan.impossible} of the drawn make no trial and will be FAILED"
 
@@ -97,8 +103,15 @@ def _stopping(plan: Plan) -> Iterator[RenderableType]:
         f"annealing has ended {'' if sized else 'about '}by epoch {_between(*plan.annealed_after)} of {_between(*plan.epochs)}; "
         "no trial is selected or judged before"
     )
-    if plan.stopping == "none":
-        yield Text("no early termination: every trial has its whole length")
+    if plan.interval is not None:
+        first = -(-plan.annealed_after[1] // plan.interval) * plan.interval
+        barriers = ", ".join(map(str, range(first, plan.epochs[1], plan.interval))) or "none"
+        takers = f"{plan.takers} of {plan.trials} may take over"
+        yield Text(f"pbt stops none; barriers after epochs {barriers}, at each of which {takers}")
+        return
+    if plan.stopping in ("none", "wilcoxon"):
+        rule = "no early termination" if plan.stopping == "none" else "wilcoxon judges whole trials"
+        yield Text(f"{rule}: every trial has its whole length")
         return
     if plan.rungs:
         table = _table("rung, epoch", "trials get there", "still annealing", "go on", right=("rung, epoch", "trials get there"))
@@ -155,7 +168,7 @@ def _trial_lines(plan: Plan) -> Iterator[str]:
 def _cost(plan: Plan, estimate: Estimate) -> Table:
     table = _table("", "")
     rows = [("at once", f"{plan.at_once} trials, by {plan.limited_by}")]
-    stops = plan.stopping != "none" or estimate.started < plan.trials
+    stops = plan.stopping not in ("none", "pbt") or estimate.started < plan.trials
     rows.append(("wall time", _span_of(estimate.wall_s, _time)))
     if stops:
         rows.append(("  nothing stopped", _span_of(estimate.whole_wall_s, _time)))
@@ -163,7 +176,8 @@ def _cost(plan: Plan, estimate: Estimate) -> Table:
     if stops:
         rows.append(("  nothing stopped", _span_of(estimate.whole_device_hours, _hours)))
     if estimate.started < plan.trials - 0.5:
-        rows.append(("budget", f"wall_time ends it after {estimate.started:.0f} of {plan.trials} trials have been started"))
+        trials = f"{estimate.started:.0f} of {plan.trials} trials have been started"
+        rows.append(("budget", f"{estimate.ended_by} ends it after {trials}"))
     low, high = estimate.peak_bytes
     if high:
         memory = _size(high) if _size(low) == _size(high) else f"{_size(low)} to {_size(high)}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from orchestration.spec import data_files
 from orchestration.spec.config_tree import dotted_names
-from orchestration.spec.early_terminate import AnyStopping, Hyperband, NoStopping
+from orchestration.spec.early_terminate import AnyStopping, Hyperband, Stopping
 from orchestration.spec.faults import Fault, Path
 from orchestration.spec.metric_checks import metric_faults, with_metric
 from orchestration.spec.parameters import AnyParameter, Range
+from orchestration.spec.population_checks import population_faults
+from orchestration.spec.replication import replication_faults
 from orchestration.spec.search_checks import search_faults
 from orchestration.spec.search_space import SearchSpace
 from orchestration.spec.sections import SweepSpec
@@ -48,7 +51,8 @@ def check(source: Source) -> tuple[SweepSpec | None, list[Fault]]:
         faults += trials.faults
         faults += metric_faults(source, trials) + _stopping_faults(source, trials)
         if (searched := spec or _without_faulty(tree, problems, sound)) is not None:
-            faults += search_faults(source, searched, trials)
+            faults += [*search_faults(source, searched, trials), *replication_faults(source, searched)]
+            faults += population_faults(source, searched, trials)
     return (None if faults else spec), sorted(faults, key=_reading_order)
 
 
@@ -88,10 +92,12 @@ def _sound_parameters(source: Source) -> tuple[dict[str, AnyParameter], set[str]
 
 
 def _with_run_cap(tree: dict[str, Any], parameters: dict[str, AnyParameter]) -> dict[str, Any]:
-    """A grid's own size where the file names no cap."""
+    """A grid's own size, under every seed, where the file names no cap."""
     if tree.get("method") != "grid" or "run_cap" in tree:
         return tree
-    return {**tree, "run_cap": SearchSpace(parameters).size() or 1}
+    seeds = tree.get("seeds", 1)
+    times = seeds if isinstance(seeds, int) and 0 < seeds <= 100 else 1
+    return {**tree, "run_cap": (SearchSpace(parameters).size() or 1) * times}
 
 
 def _without_faulty(tree: dict[str, Any], problems: list[Problem], sound: dict[str, AnyParameter]) -> SweepSpec | None:
@@ -113,7 +119,7 @@ def _fault(source: Source, problem: Problem) -> Fault:
         nearest = f"trial.{inside}" if inside and (nearest is None or inside == name) else nearest
     if problem.kind == MISFIT:  # the sentence names the key that it is about
         node = source.at(path)
-        key = next((word for word in problem.message.split() if isinstance(node, dict) and word in node), None)
+        key = next((word for word in re.findall(r"\w+", problem.message) if isinstance(node, dict) and word in node), None)
         path = path if key is None else (*path, key)
     if path == ("run_cap",) and problem.kind == "missing":
         return source.fault(path, "missing, and required: how many trials at most (only a grid ends by itself)")
@@ -133,7 +139,7 @@ def _stopping_faults(source: Source, trials: Trials) -> list[Fault]:
     plain = source.tree.get("early_terminate")
     parsed, _ = validate(_OneRule, {"rule": plain}) if isinstance(plain, dict) else (None, [])
     epochs = max((config.training.epochs for config, _ in trials.made), default=None)
-    if parsed is None or isinstance(parsed.rule, NoStopping) or epochs is None:
+    if parsed is None or not isinstance(parsed.rule, Stopping) or epochs is None:
         return []
     rule, path = parsed.rule, ("early_terminate",)
     if rule.first_epoch > epochs:

@@ -78,7 +78,7 @@ class Condition:
     def violation(self, values: Values) -> float:
         """By how much it is violated, 0 where it holds; at most ``MOST``.
 
-        Where a name has no value it holds: it is about others.
+        Where a name has no value it holds: it is about others. NaN violates whatever it is compared in.
         """
         if any(name not in values for name in self.names):
             return 0.0
@@ -241,6 +241,8 @@ _TOUCH = 1e-9
 def _violated(sign: str, left: Amount, right: Amount) -> Amount:
     def amount(values: Values) -> float:
         above = left(values) - right(values)
+        if math.isnan(above):
+            return MOST
         match sign:
             case "<=":
                 return max(above, 0.0)

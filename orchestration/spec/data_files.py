@@ -9,13 +9,12 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from orchestration.spec.config_tree import field_members, kind_of
+from orchestration.spec.data_columns import HEAD_BYTES, missing_columns
 from orchestration.spec.faults import Path
 from orchestration.spec.yaml_source import Source
 from vae_core.config import TrialConfig
 from vae_core.data.base_config import DataConfig
 from vae_core.data.text_config import Parquet
-
-_HEAD_BYTES = 65536
 
 
 def resolve(source: Source, directory: FilePath) -> None:
@@ -28,15 +27,15 @@ def resolve(source: Source, directory: FilePath) -> None:
         *above, last = path
         node = source.at(tuple(above))
         if isinstance(node[last], str):
-            node[last] = _absolute(node[last], directory)
+            node[last] = absolute(node[last], directory)
         elif isinstance(node[last], dict):  # a file a label
             for label, file in node[last].items():
                 if isinstance(file, str):
-                    node[last][label] = _absolute(file, directory)
+                    node[last][label] = absolute(file, directory)
     for path in _values(source.tree, lambda member: member.places):
         *above, last = path
         node = source.at(tuple(above))
-        if isinstance(node[last], str) and os.path.isdir(there := _absolute(node[last], directory)):  # noqa: PTH112 - as below
+        if isinstance(node[last], str) and os.path.isdir(there := absolute(node[last], directory)):  # noqa: PTH112 - as below
             node[last] = there
 
 
@@ -51,7 +50,7 @@ def named_files(config: DataConfig) -> Iterator[tuple[Path, str]]:
 
 
 def fault_of(config: DataConfig, name: str) -> str | None:
-    """What is wrong with a file of these data; reads its first 64 KiB only. None where nothing is."""
+    """What is wrong with a file of these data, by its header alone; None where nothing is."""
     file = FilePath(name)
     try:
         if file.is_dir():
@@ -59,7 +58,7 @@ def fault_of(config: DataConfig, name: str) -> str | None:
         if not file.is_file():
             return "there is no such file; a relative path is taken from the current directory, else from the sweep file's"
         with file.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
+            head = stream.read(HEAD_BYTES)
     except (OSError, ValueError) as error:
         return f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
     if not head:
@@ -69,7 +68,7 @@ def fault_of(config: DataConfig, name: str) -> str | None:
         return f"the file is binary, not text: it holds a NUL byte at offset {head.index(0)}"
     if isinstance(config, Parquet) and not head.startswith(b"PAR1"):
         return "this is no Parquet file: it does not begin with PAR1"
-    return None
+    return missing_columns(config, file, head)
 
 
 def _two_bytes(encoding: str) -> bool:
@@ -79,7 +78,8 @@ def _two_bytes(encoding: str) -> bool:
         return False
 
 
-def _absolute(value: str, directory: FilePath) -> str:
+def absolute(value: str, directory: FilePath) -> str:
+    """The file that a name means: from the current directory; where nothing lies there, from ``directory``."""
     value = os.path.expanduser(value)  # noqa: PTH111 - Path.expanduser raises for an unknown user
     here, beside = os.path.abspath(value), os.path.abspath(directory / value)  # noqa: PTH100 - symbolic links stay as written
     return beside if not _exists(here) and _exists(beside) else here

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from vae_core.configurable import Config, Count
+from vae_core.configurable import Config, Count, Positive, Share
 
 
 class NoStopping(Config):
@@ -94,5 +94,54 @@ class Patient(Stopping):
         return self.patience + 1
 
 
-AnyStopping = Annotated[NoStopping | Asha | Hyperband | Median | Patient, Field(discriminator="type")]
+class Wilcoxon(Config):
+    """A configuration that is significantly worse than the best under the same seeds gets no further ones (Wilcoxon 1945)."""
+
+    type: Literal["wilcoxon"]
+    p_threshold: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
+    """Of the one-sided signed-rank test: it is stopped below this."""
+    min_seeds: Annotated[int, Field(ge=2)] = 3
+    """None is stopped before it has ended under so many."""
+
+    @property
+    def first_seeds(self) -> int:
+        """The fewest seeds at which it may stop a configuration: n signs that are all alike have the probability 2^-n."""
+        least = self.min_seeds
+        while 0.5**least >= self.p_threshold:
+            least += 1
+        return least
+
+
+class Pbt(Stopping):
+    """Population-based training (Jaderberg et al. 2017): the trials are trained side by side and meet at barriers.
+
+    There the worst go on from the weights of the best, with other parameters. It stops none.
+    """
+
+    waits: ClassVar[str] = "interval"
+    type: Literal["pbt"]
+    interval: Count
+    """Epochs between two barriers; the first is the first multiple of it at which annealing has ended."""
+    quantile: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
+    """The share of the population that takes over at a barrier, and that is taken over from; one trial at least."""
+    perturb: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.8, 1.25)
+    """A number that is taken over is multiplied by one of these; where it counts in steps, or is one of values, it moves by at
+    least one step, or to a value beside it in the file's order."""
+    resample: Share = 0.25
+    """The probability that it is drawn anew instead."""
+    parameters: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """What changes when it is taken over, by dotted name; the others are taken over as they are. null: all that is searched."""
+
+    @property
+    def first_epoch(self) -> int:
+        return self.interval + 1
+
+    @model_validator(mode="after")
+    def _perturbs(self) -> Self:
+        if 1.0 in self.perturb:
+            raise ValueError("perturb: 1.0 would change nothing")
+        return self
+
+
+AnyStopping = Annotated[NoStopping | Asha | Hyperband | Median | Patient | Wilcoxon | Pbt, Field(discriminator="type")]
 """The family's table."""

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dashboards.home import without_password
+
 Path = tuple[str | int, ...]
 """The keys and list positions that lead to a value; a key may hold dots, as those of ``parameters`` do."""
 
@@ -56,9 +58,17 @@ class SweepFileError(ValueError):
 
 
 def shown(value: Any) -> str:
-    """A value as JSON on one line, cut where it is long."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    """A value as JSON on one line, without passwords, cut where it is long."""
+    text = json.dumps(_public(value), ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _public(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_public(key): _public(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_public(inner) for inner in value]
+    return without_password(value) if isinstance(value, str) and "://" in value else value
 
 
 def nearest_name(name: str, allowed: Iterable[str]) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.representer import SafeRepresenter
 
+from orchestration.spec import addresses
 from orchestration.spec import data_files as files
 from orchestration.spec.checks import check, check_data
 from orchestration.spec.faults import Fault, SweepFileError
@@ -79,6 +80,7 @@ def _load(source: Source, directory: FilePath, overrides: Sequence[str], name: s
     if name is not None:
         put(source, ("name",), name, "--name")
     files.resolve(source, directory)
+    faults += addresses.resolve(source, directory)
     spec, found = check(source)
     faults += found
     if spec is not None and with_data:

@@ -27,6 +27,6 @@ class Notify(Config):
     """A webhook: JSON by POST. Whatever becomes of it, the sweep goes on."""
 
     url: Annotated[str, AfterValidator(_web)]
-    """http:// or https://. It is kept with the sweep's file in the record, for all who may read that."""
+    """http:// or https://. What stands behind its host is kept where only the home's owner can read it."""
     on: Annotated[tuple[Event, ...], Field(min_length=1)] = ("finished", "failed")
     """What is told: the sweep has finished, has failed, has a new best trial."""

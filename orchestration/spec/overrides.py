@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from orchestration.spec.faults import Fault, Path, SweepFileError
 from orchestration.spec.yaml_source import Place, Source, parse
+
+_LOGIN = re.compile(r"(?<=://)([^:/@]*):.*@", re.DOTALL)
+"""A password in whatever YAML it stands: up to the last @, and rather more than less."""
 
 
 def override(source: Source, assignment: str) -> None:
@@ -16,8 +20,8 @@ def override(source: Source, assignment: str) -> None:
     Raises:
         SweepFileError: it is no ``path=value``, the value is no YAML, or the path leads through a plain value.
     """
-    option = f"--set {assignment}"
     dotted, equals, text = assignment.partition("=")
+    option = _LOGIN.sub(r"\1:***@", f"--set {assignment}")
     parts = dotted.strip().split(".")
     if not equals or not all(parts):
         raise SweepFileError([Fault(option, None, None, "", "must be path=value, such as trial.training.epochs=3")])

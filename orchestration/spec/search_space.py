@@ -73,11 +73,17 @@ class SearchSpace:
 
 
 def planned_trials(spec: SweepSpec) -> int:
-    """Trials of the whole sweep: its cap, or its grid where that is smaller."""
+    """Trials of the whole sweep: its cap, or its grid under all seeds where that is smaller."""
+    whole = grid_trials(spec)
+    return spec.run_cap if whole is None else min(whole, spec.run_cap)
+
+
+def grid_trials(spec: SweepSpec) -> int | None:
+    """Trials of a whole grid under all seeds, whatever the cap; None where the method is no grid."""
     from orchestration.spec.constraints import left_out
 
     size = SearchSpace(spec.parameters).size() if spec.method == "grid" else None
-    return spec.run_cap if size is None else min(size - left_out(spec), spec.run_cap)
+    return None if size is None else (size - left_out(spec)) * spec.seeds
 
 
 def make_trial_config(spec: SweepSpec, assignment: Mapping[str, Any]) -> TrialConfig:

@@ -138,6 +138,8 @@ class SweepSpec(Config):
     """On the validation metrics of the selected epoch: a trial that violates one cannot win."""
     early_terminate: AnyStopping | None = None
     collapse: Collapse | None = None
+    seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    """Each configuration is trained under so many, from trial.seed on, and judged by the mean of its trials' scores."""
     run_cap: Count
     """Trials at most. A grid may leave it out and then has as many as it has points."""
     budget: Budget = Budget()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from orchestration.spec.faults import Fault, Path
+from orchestration.spec.faults import Fault, Path, dotted
 from orchestration.spec.parameters import Choices, Leaf, Range, Variants
 from orchestration.spec.search_space import Parameters, assign, combinations, corners, merged
 from orchestration.spec.validation import MISFIT, Problem, validate
@@ -107,8 +107,9 @@ def path_in_file(trial: Any, origins: Origins, problem: Problem) -> Path:
         for full in (full for word in words for full in (*_upwards(word), f"{name}.{word}")):
             if full in origins:
                 return _whole(origins[full])
-        first = next((word.split(".") for word in words if "." in word and _has(trial, word.split("."))), None)
-        if not parts and first:
+        named = ([*parts, *word.split(".")] for word in words if parts or "." in word)
+        first = next((place for place in named if _has(trial, place)), None)
+        if first is not None and not any(candidate in origins for candidate in above):
             return ("trial", *first)
     for candidate in above:
         if candidate in origins:
@@ -272,13 +273,19 @@ def _concerns(path: Path, dropped: set[str]) -> bool:
 
 def _fault(source: Source, path: Path, problem: Problem) -> Fault:
     in_parameters = path[0] == "parameters"
-    unknown = problem.kind == "extra_forbidden"
-    message = problem.message.replace("unknown key", "a trial has no such field") if in_parameters else problem.message
-    nearest = problem.nearest
+    unknown, nearest, message = problem.kind == "extra_forbidden", problem.nearest, _without_place(problem, path)
     if len(path) == 2 and in_parameters and unknown and nearest and "." not in nearest:  # the whole dotted name
         rest = str(path[1]).split(".")[len(problem.path) :]
         nearest = ".".join([*(str(part) for part in problem.path[:-1]), nearest, *rest])
+    message = message.replace("unknown key", "a trial has no such field") if in_parameters else message
     return source.fault(path, message, nearest=nearest, key=unknown or (in_parameters and path[-2] == "choices"))
+
+
+def _without_place(problem: Problem, path: Path) -> str:
+    """The message without the name at its beginning, where that is the place that stands before it anyway."""
+    name, _, rest = problem.message.partition(" ")
+    said = problem.kind == MISFIT and f".{dotted(path)}".endswith(f".{name.removesuffix(':')}")
+    return rest if said and not rest.startswith("(") else problem.message
 
 
 def _whole(origin: Origin) -> Path:

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from orchestration.spec.config_tree import chosen, classes_at, dotted_names, field_names, kind_of, kinds
 from orchestration.spec.faults import Path, listed, nearest_name
-from vae_core.configurable import Config
+from vae_core.configurable import Config, Misfits
 
 C = TypeVar("C", bound=Config)
 
@@ -55,9 +55,9 @@ def _problems(root: type[Config], tree: Any, details: ErrorDetails) -> Iterator[
         nearest = nearest_name(str(details["input"]), allowed)
         yield Problem(path, f"must be {context['expected']}", nearest, kind)
     elif kind in ("value_error", "assertion_error"):
-        # Sentences of several misfits are joined by "; ", each beginning with the dotted name that it is about.
+        error = context.get("error")
         message = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        for sentence in re.split(r"; (?=\w+\.[\w.]*\w[ :])", message):
+        for sentence in error.sentences if isinstance(error, Misfits) else (message,):
             yield Problem(path, sentence, kind=MISFIT)
     elif kind in ("too_short", "too_long"):
         few = kind == "too_short"

@@ -1,20 +1,48 @@
-"""MLflow makes and changes its tables without a lock: two processes at once leave a database that neither can open."""
+"""MLflow makes its tables one by one: two processes at once, or one that is killed, leave a database that none can open."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
-from pathlib import Path
+
+from dashboards.home import sqlite_file
 
 
 @contextlib.contextmanager
 def alone(uri: str) -> Iterator[None]:
     """While one process of this machine first opens the SQLite database at ``uri``, others wait; servers do so themselves."""
-    file = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or not file.parent.is_dir():
+    file = sqlite_file(uri)
+    if file is None or not file.parent.is_dir():
         yield
         return
     with file.with_name(f".{file.name}.making").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def make_whole(uri: str) -> None:
+    """Makes the SQLite database at ``uri``, if there is none, as a draft that takes its name when it is whole.
+
+    Call it while ``alone``.
+    """
+    file = sqlite_file(uri)
+    if file is None or file.exists() or not file.parent.is_dir():
+        return
+    for left in file.parent.glob(f".{file.name}.draft*"):  # by a process that was killed
+        left.unlink()
+    from mlflow.store.db import utils
+    from sqlalchemy import event
+
+    draft = file.with_name(f".{file.name}.draft")
+    engine = utils.create_sqlalchemy_engine(f"sqlite:///{draft}")
+    # Hundreds of migrations need not each reach the disk: the draft does, once, before it counts.
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    try:
+        utils._initialize_tables(engine)
+    finally:
+        engine.dispose()
+    with draft.open("rb+") as made:
+        os.fsync(made.fileno())
+    draft.replace(file)

@@ -39,7 +39,15 @@ class NoteRow:
 
 
 def sweep_note(
-    name: str, question: str, state: str, metric: str, goal: str, total: int | None, rows: Sequence[NoteRow], top: int = TOP
+    name: str,
+    question: str,
+    state: str,
+    metric: str,
+    goal: str,
+    total: int | None,
+    rows: Sequence[NoteRow],
+    top: int = TOP,
+    means: Sequence[NoteRow] | None = None,
 ) -> str:
     """Markdown with marks: the question, the count of trials by state, the ``top`` complete trials, and links.
 
@@ -47,6 +55,7 @@ def sweep_note(
         metric: what is searched, such as val/neg_elbo; its values here are those of the selected epochs.
         goal: minimize or maximize.
         total: how many trials the sweep will have, if that is known.
+        means: of a sweep with several seeds its configurations, each under its first trial: they make the leaderboard.
     """
     counts = Counter(row.state for row in rows)
     tally = ", ".join(f"{counts[state]} {state.lower()}" for state in _ORDER if counts[state]) or "no trial yet"
@@ -59,7 +68,7 @@ def sweep_note(
         "",
         f"[Trials]({runs}) · [Charts]({runs}&compareRunsMode=CHART)",
         "",
-        *_leaderboard(rows, column, goal, top),
+        *_leaderboard(rows if means is None else means, column, goal, top, "trial" if means is None else "first trial"),
     ]
     return "\n".join(lines)
 
@@ -115,14 +124,14 @@ def _better(goal: str) -> str:
     return "Lower" if goal == "minimize" else "Higher"
 
 
-def _leaderboard(rows: Sequence[NoteRow], column: str, goal: str, top: int) -> list[str]:
+def _leaderboard(rows: Sequence[NoteRow], column: str, goal: str, top: int, link_to: str) -> list[str]:
     ranked = [(row.value, row) for row in rows if row.state == "COMPLETE" and row.value is not None]
     ranked.sort(key=lambda pair: (pair[0] if goal == "minimize" else -pair[0], pair[1].trial))
     if not ranked:
         return []
     shown = ranked[:top]
     names = sorted({name for _, row in shown for name in row.parameters})
-    header = ["", "trial", column, *short_names(names), "epochs", "time"]
+    header = ["", link_to, column if link_to == "trial" else f"mean {column}", *short_names(names), "epochs", "time"]
     lines = [_spaced(map(escape, header)), _line("---" for _ in header)]
     for rank, (value, row) in enumerate(shown, start=1):
         cells = [escape(_shown(row.parameters[name])) if name in row.parameters else "–" for name in names]

@@ -6,61 +6,24 @@ that are there are left alone, and a metric point that is there is not written t
 
 from __future__ import annotations
 
-import json
-import logging
 import math
-import os
-import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.patience import no_room
-from orchestration.tracking.making import alone
+from orchestration.tracking.making import alone, make_whole
+from orchestration.tracking.mlflow_limits import MAX_PARAM, MAX_TAG, as_text, chunks, cut, cut_all
 from orchestration.tracking.note import fill_in, quoted
+from orchestration.tracking.outage import is_outage, quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 EXPERIMENT = "vae-sweeps"
-MAX_PARAM, MAX_TAG, MAX_BATCH = 6000, 8000, 100
-"""What MLflow cuts silently, in characters, and refuses, in parameters or tags a request."""
 _TRIAL_STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "COLLAPSED": "FINISHED", "FAILED": "FAILED", "STOPPED": "KILLED"}
 _SWEEP_STATUS = {"FINISHED": "FINISHED", "INTERRUPTED": "KILLED", "FAILED": "FAILED"}
-# Asking again would be answered the same; whatever else goes wrong counts as an outage, since losing a record is worse.
-_REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
-_FILE_FAULTS = (FileNotFoundError, PermissionError, NotADirectoryError, shutil.Error)
-
-
-def quiet_mlflow() -> None:
-    """Sets what MLflow reads from the environment; call before importing it.
-
-    No telemetry, no links on stdout, no adoption of another program's run. A request is tried once and for 10 s (a
-    user's own setting stays): repeating is the sender's work, which looks first whether a lost answer was carried out.
-    """
-    os.environ.pop("MLFLOW_RUN_ID", None)
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    os.environ["MLFLOW_LOGGING_LEVEL"] = "ERROR"
-    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-
-
-def is_outage(error: Exception) -> bool:
-    """Whether the same entry may succeed later: the store is away, locked, full or overloaded."""
-    import sqlalchemy.exc
-    from mlflow.exceptions import MlflowException
-
-    if isinstance(error, MlflowException):
-        return error.error_code not in _REFUSALS
-    if isinstance(error, _FILE_FAULTS) and not no_room(error):
-        return False
-    return isinstance(error, (OSError, sqlalchemy.exc.SQLAlchemyError))
 
 
 @dataclass
@@ -120,6 +83,7 @@ class Records:
             from mlflow import MlflowClient
 
             with alone(self._uri):
+                make_whole(self._uri)
                 client = MlflowClient(tracking_uri=self._uri)
                 client.get_experiment_by_name(EXPERIMENT)  # the first request makes the tables
             self._client = client
@@ -181,7 +145,7 @@ class Records:
         return str(run.info.run_id), False
 
     def _write_open(self, entry: Mapping[str, Any]) -> None:
-        tags = _cut_all(entry["tags"], MAX_TAG)
+        tags = cut_all(entry["tags"], MAX_TAG)
         known = self._sweep(entry["sweep"])
         found = known.parent is not None
         run_id = self._parent(entry["sweep"], tags, entry["at"])
@@ -191,7 +155,7 @@ class Records:
         self._store.log_text(run_id, entry["source"], "sweep.yaml")
 
     def _write_started(self, entry: Mapping[str, Any]) -> None:
-        tags = _cut_all(entry["tags"], MAX_TAG)
+        tags = cut_all(entry["tags"], MAX_TAG)
         run_id, found = self._trial(entry, tags)
         logged: Mapping[str, str] = {}
         if found:
@@ -200,13 +164,15 @@ class Records:
             self._points[run_id] = self._history(run)
             self._store.update_run(run_id, status="RUNNING")
             self._set_tags(run_id, {**tags, "trial.state": "RUNNING", "trial.reason": ""})
-        params = _cut_all({name: as_text(value) for name, value in entry["params"].items()}, MAX_PARAM)
+        params = cut_all({name: as_text(value) for name, value in entry["params"].items()}, MAX_PARAM)
         changed = sorted(name for name in params if name in logged and logged[name] != params[name])
         if changed:  # a parameter cannot be overwritten, and a differing one would have its whole batch refused
             self._set_tags(run_id, {"params.changed": cut(", ".join(changed), MAX_TAG)})
         self._log_params(run_id, {name: value for name, value in params.items() if name not in logged})
         if entry["config"] is not None:
             self._store.log_text(run_id, entry["config"], "config.yaml")
+        if entry.get("schedule") is not None:  # its tag may have been cut
+            self._store.log_text(run_id, entry["schedule"], "schedule.json")
 
     def _write_epoch(self, entry: Mapping[str, Any]) -> None:
         from mlflow.entities import Metric, RunTag
@@ -255,13 +221,13 @@ class Records:
     def _set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        for chunk in _chunks(list(tags.items())):
+        for chunk in chunks(list(tags.items())):
             self._store.log_batch(run_id, tags=[RunTag(name, value) for name, value in chunk])
 
     def _log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         from mlflow.entities import Param
 
-        for chunk in _chunks(list(params.items())):
+        for chunk in chunks(list(params.items())):
             self._store.log_batch(run_id, params=[Param(name, value) for name, value in chunk])
 
 
@@ -274,24 +240,6 @@ _WRITERS: Mapping[str, Callable[[Records, Mapping[str, Any]], None]] = {
     "note": Records._write_note,
     "closed": Records._write_closed,
 }
-
-
-def as_text(value: Any) -> str:
-    """A parameter's value as MLflow keeps it: a string bare, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def cut(text: str, limit: int) -> str:
-    """``text``, or its beginning with an ellipsis, in at most ``limit`` characters."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _cut_all(values: Mapping[str, str], limit: int) -> dict[str, str]:
-    return {name: cut(value, limit) for name, value in values.items()}
-
-
-def _chunks(items: list[tuple[str, str]]) -> Iterable[list[tuple[str, str]]]:
-    return (items[start : start + MAX_BATCH] for start in range(0, len(items), MAX_BATCH))
 
 
 def _all_runs(client: MlflowClient, experiment: str, filter_string: str) -> list[Run]:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dashboards.home import hide_passwords
 from orchestration.patience import no_room, patiently
 
 SPOOL_FILE = "spool.jsonl"
@@ -54,16 +55,25 @@ class Spool:
         self._size = path.stat().st_size
         self._sent = _sent_offset(path)
         self._offset_fd = os.open(_sent_path(path), os.O_RDWR | os.O_CREAT, 0o644)
+        self._write_offset()  # of a file that a power cut has shortened, another than it says
+        _sync_directory(path.parent)
         self.pending = pending_lines(path)
         """Lines not yet delivered."""
 
-    def append(self, entry: Mapping[str, Any]) -> None:
-        """Keeps one entry; it survives the end of this process from here on. Waits while the disk is full."""
+    def append(self, entry: Mapping[str, Any], sync: bool = False) -> None:
+        """Keeps one entry; it survives the end of this process from here on. Waits while the disk is full.
+
+        Args:
+            sync: it and all before it survive a power cut too. That costs a write to the disk itself, so it is for what
+                nobody would say again.
+        """
         data = (json.dumps(entry) + "\n").encode()
         with self._lock:
             patiently(lambda: self._write(data), self._full)
             self._size += len(data)
             self.pending += 1
+        if sync:  # outside the lock, for the sender need not wait
+            patiently(lambda: os.fdatasync(self._file.fileno()), self._full)
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -106,7 +116,7 @@ class Spool:
 
     def reject(self, line: Line, error: BaseException) -> None:
         """Puts a line that can never be delivered aside, with the reason."""
-        text = json.dumps({"error": f"{type(error).__name__}: {error}", "entry": line.text.strip()}) + "\n"
+        text = json.dumps({"error": hide_passwords(f"{type(error).__name__}: {error}"), "entry": line.text.strip()}) + "\n"
 
         def write() -> None:
             with rejected_path(self.path).open("a") as file:
@@ -126,6 +136,7 @@ class Spool:
         # The offset first: were the process killed in between, all would be sent again rather than new lines be skipped.
         self._sent = 0
         self._write_offset()
+        os.fdatasync(self._offset_fd)
         self._file.truncate(0)
         self._size = 0
 
@@ -169,6 +180,15 @@ def _take(descriptor: int) -> bool:
         else:
             return True
     return False
+
+
+def _sync_directory(directory: Path) -> None:
+    """Lets a new file's name survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sent_path(path: Path) -> Path:

@@ -9,17 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashboards.home import Home, without_password
+from orchestration.configurations import configurations
 from orchestration.driver import Driver
+from orchestration.driver_lock import without_driver
+from orchestration.errors import LaunchError
+from orchestration.hidden import URI_FILE
+from orchestration.outcome import Outcome
 from orchestration.spec import SweepSpec
 from orchestration.spec.confirmation import confirmation_tags
 from orchestration.spec.search_space import SearchSpace
+from orchestration.spec.variants import in_words, variant_places
 from orchestration.tracking.note import NoteRow, sweep_note
 from orchestration.tracking.spool import SPOOL_FILE, SpoolBusy, pending_lines
 from orchestration.tracking.tracker import SweepHeader, Tracker, replay_spool
 from orchestration.trial_state import TrialView
 from orchestration.worker import has_checkpoint
 
-_URI_FILE = "tracking-uri"
+_SENDING_S = 60.0
+"""For another command that sends records of the sweep; each ends by itself, after some ten seconds."""
 _NOTE_EVERY_S = 5.0
 """The note is written at most so often, so that its cost does not grow with the number of trials."""
 
@@ -40,7 +47,11 @@ class Unsent:
 
 
 class SweepRecord:
-    """The record of one sweep in MLflow."""
+    """The record of one sweep in MLflow.
+
+    Raises:
+        LaunchError: another process writes it, and goes on doing so.
+    """
 
     def __init__(self, spec: SweepSpec, text: str, where: Home) -> None:
         header = SweepHeader(
@@ -51,14 +62,27 @@ class SweepRecord:
             method=spec.method,
             run_cap=spec.run_cap,
             parameters=SearchSpace(spec.parameters).names,
+            variants=variant_places(spec.parameters),
             source=text,
             metrics=[{"name": metric.name, "goal": metric.goal} for metric in spec.metrics],
             outcome_constraints=list(spec.outcome_constraints),
+            seeds=spec.seeds,
             confirms=confirmation_tags(spec.confirms, spec.parameters),
         )
         self.tracker = Tracker(where.tracking_uri, where.artifact_root, where.sweep_dir(spec.name) / SPOOL_FILE, header)
-        self.tracker.open()
+        self._open(spec.name)
         self._noted_s = 0.0
+
+    def _open(self, name: str) -> None:
+        """Once no other command sends what an earlier driver of the sweep left."""
+        deadline_s = time.monotonic() + _SENDING_S
+        while True:
+            try:
+                return self.tracker.open()
+            except SpoolBusy as error:
+                if time.monotonic() > deadline_s:
+                    raise LaunchError(f"another command is still sending records of {name!r}: try again later") from error
+                time.sleep(0.1)
 
     def note(self, driver: Driver, force: bool = False) -> None:
         """Writes how the sweep stands onto its run."""
@@ -66,9 +90,12 @@ class SweepRecord:
             return
         self._noted_s = time.monotonic()
         metric = driver.spec.metric
-        rows = [_row(view) for view in driver.trials.values()]
-        name, question = driver.spec.name, driver.spec.question
-        note = sweep_note(name, question, driver.state(), metric.name, metric.goal, driver.total_trials, rows)
+        spec, views = driver.spec, driver.trials.values()
+        rows = [_row(spec, view) for view in views]
+        means = [_row(spec, view) for view in configurations(views, spec.seeds, Outcome(spec))] if spec.seeds > 1 else None
+        note = sweep_note(
+            spec.name, spec.question, driver.state(), metric.name, metric.goal, driver.total_trials, rows, means=means
+        )
         self.tracker.note(note, driver.budget_used)
 
     def close(self, driver: Driver) -> Unsent:
@@ -92,12 +119,17 @@ def send_waiting(where: Home) -> list[str]:
                 away.add(uri)
                 troubles.append(f"{left} records of {spool.parent.name} still wait for {without_password(uri)}")
             else:
-                clear_delivered(spool.parent)
+                with without_driver(spool.parent) as free:  # one that began just now has trials there
+                    if free:
+                        clear_delivered(spool.parent)
     return troubles
 
 
 def clear_delivered(directory: Path) -> None:
-    """Removes the trials' directories of a sweep whose record is complete, but for those that a resume goes on with."""
+    """Removes the trials' directories of a sweep whose record is complete, but for those that a resume goes on with.
+
+    Hold the driver's lock.
+    """
     for trial in directory.glob("[0-9]*"):
         if not has_checkpoint(trial):
             shutil.rmtree(trial, ignore_errors=True)
@@ -105,32 +137,16 @@ def clear_delivered(directory: Path) -> None:
 
 def tracking_uri_of(sweep: str, where: Home) -> str:
     """Where the sweep's record went when it was started, whatever the environment says now."""
-    file = where.sweep_dir(sweep) / _URI_FILE
-    return file.read_text() if file.exists() else where.tracking_uri
+    file = where.sweep_dir(sweep) / URI_FILE
+    return (file.read_text() or where.own_tracking_uri) if file.exists() else where.tracking_uri
 
 
 def tracking_uris(where: Home) -> list[str]:
     """The home's own store, then every other one that a sweep of it is recorded in."""
-    files = sorted((where.root / "trials").glob(f"*/{_URI_FILE}"))
-    return list(dict.fromkeys([where.tracking_uri, *(file.read_text() for file in files)]))
+    files = sorted((where.root / "trials").glob(f"*/{URI_FILE}"))
+    return list(dict.fromkeys([where.tracking_uri, *(file.read_text() or where.own_tracking_uri for file in files)]))
 
 
-def remember_tracking_uri(sweep: str, where: Home) -> None:
-    """Keeps where the sweep's record goes, for its owner only: it may hold a password. The home's own needs no note."""
-    if where.tracking_uri != where.own_tracking_uri:
-        file = where.sweep_dir(sweep) / _URI_FILE
-        file.touch(mode=0o600)
-        file.write_text(where.tracking_uri)
-
-
-def remember_storage(spec: SweepSpec, where: Home) -> None:
-    """Keeps where the sweep's study is, for its owner only: it may hold a password. The home's own needs no note."""
-    file = where.storage_file(spec.name)
-    file.unlink(missing_ok=True)
-    if spec.search.storage is not None:
-        file.touch(mode=0o600)
-        file.write_text(spec.search.storage)
-
-
-def _row(view: TrialView) -> NoteRow:
-    return NoteRow(view.number, view.state, view.value, view.assignment, view.epoch, view.duration_s)
+def _row(spec: SweepSpec, view: TrialView) -> NoteRow:
+    words = in_words(spec.parameters, view.assignment)
+    return NoteRow(view.number, view.state, view.value, words, view.epoch, view.duration_s)

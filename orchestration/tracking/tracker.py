@@ -15,8 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dashboards.home import hide_passwords
 from orchestration.messages import TrialState
-from orchestration.tracking.records import Records, as_text, is_outage, quiet_mlflow
+from orchestration.patience import notice
+from orchestration.refusals import refusal
+from orchestration.tracking.mlflow_limits import as_text
+from orchestration.tracking.outage import is_outage, quiet_mlflow
+from orchestration.tracking.records import Records
 from orchestration.tracking.spool import Line, Spool, SpoolBusy
 
 __all__ = ["SpoolBusy", "SweepHeader", "Tracker", "quiet_mlflow", "replay_spool"]
@@ -43,6 +48,10 @@ class SweepHeader:
     metrics: list[dict[str, str]] = field(default_factory=list)
     """Where several are searched on: name and goal of each; ``metric_name`` is then the first."""
     outcome_constraints: list[str] = field(default_factory=list)
+    seeds: int = 1
+    """Of each configuration."""
+    variants: Mapping[str, list[str]] = field(default_factory=dict)
+    """Of parameters with variants, by their names: the dotted names that they set."""
 
     def tags(self) -> dict[str, str]:
         """The tags of the sweep's run, but for those by which it is found."""
@@ -53,8 +62,10 @@ class SweepHeader:
             "method": self.method,
             "run_cap": as_text(self.run_cap),
             "parameters": json.dumps(self.parameters),
+            **({"variants": json.dumps(self.variants)} if self.variants else {}),
             **({"metrics": json.dumps(self.metrics)} if self.metrics else {}),
             **({"outcome_constraints": json.dumps(self.outcome_constraints)} if self.outcome_constraints else {}),
+            **({"seeds": str(self.seeds)} if self.seeds > 1 else {}),
             **self.confirms,
         }
 
@@ -106,7 +117,7 @@ class Tracker:
         if "training.epochs" in params:
             own["epochs"] = as_text(params["training.epochs"])
         config = _as_yaml(params) if fingerprint else None
-        self._say_of(number, "started", params=dict(params), tags={**own, **tags}, config=config)
+        self._say_of(number, "started", params=dict(params), tags={**own, **tags}, config=config, schedule=tags.get("schedule"))
 
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         """Metrics of one epoch, whose number is their step. Saying the same again changes nothing."""
@@ -116,12 +127,14 @@ class Tracker:
     def trial_ended(self, number: int, state: TrialState, reason: str, artifacts: Path | None, seconds: float) -> None:
         """A trial has ended; the files below ``artifacts``, if there are any, become its artifacts.
 
+        A power cut cannot take it back: the study is told next, and then nobody would say it again.
+
         Args:
             seconds: what it took, pauses left out; a run that was opened again keeps its first start.
         """
         if artifacts is not None and artifacts.is_dir():
             self._say_of(number, "artifacts", directory=str(artifacts.absolute()))
-        self._say_of(number, "ended", state=state, reason=reason, seconds=seconds)
+        self._say_of(number, "ended", sync=True, state=state, reason=reason, seconds=seconds)
 
     def note(self, markdown: str, budget_used: str = "") -> None:
         """The text that the UI shows with the sweep's run; the marks of ``orchestration.tracking.note`` are filled in.
@@ -137,7 +150,7 @@ class Tracker:
         Args:
             seconds: what it took, pauses left out.
         """
-        self._say("closed", state=state, seconds=seconds, ended_by=ended_by)
+        self._say("closed", sync=True, state=state, seconds=seconds, ended_by=ended_by)
 
     def close(self, timeout: float = 30.0) -> int:
         """Sends what is left for at most so many seconds; returns how many entries stay in the spool.
@@ -164,14 +177,14 @@ class Tracker:
         """Entries that MLflow refused for good; they lie beside the spool with their errors."""
         return self._delivery.rejected
 
-    def _say(self, op: str, at: int | None = None, **details: Any) -> None:
+    def _say(self, op: str, at: int | None = None, sync: bool = False, **details: Any) -> None:
         assert self._spool is not None, "open the tracker first"
         at = time.time_ns() // 1_000_000 if at is None else at
-        self._spool.append({"op": op, "sweep": self._sweep.name, "at": at, **details})
+        self._spool.append({"op": op, "sweep": self._sweep.name, "at": at, **details}, sync)
         self._delivery.wake()
 
-    def _say_of(self, number: int, op: str, at: int | None = None, **details: Any) -> None:
-        self._say(op, at, trial=number, seed=self._seeds.get(number), **details)
+    def _say_of(self, number: int, op: str, at: int | None = None, sync: bool = False, **details: Any) -> None:
+        self._say(op, at, sync, trial=number, seed=self._seeds.get(number), **details)
 
 
 def replay_spool(uri: str, artifact_root: Path, spool_path: Path, timeout: float = 30.0) -> int:
@@ -199,6 +212,7 @@ class _Delivery:
         self._deadline = math.inf
         self.trouble: str | None = None
         self.rejected = 0
+        self._refused = False
 
     def wake(self) -> None:
         self._news.set()
@@ -231,16 +245,27 @@ class _Delivery:
                 self._records.write(json.loads(line.text))
             except Exception as error:  # the thread must outlive whatever one entry does
                 if is_outage(error):
-                    self.trouble = f"MLflow does not take records: {_first_line(error)}"
+                    self._say(error)
                     self._rest(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE_S)
                     continue
                 spool.reject(line, error)
                 self.rejected += 1
+            if self._refused:
+                self._refused = False
+                notice("MLflow takes records again")
             self.trouble = None
             spool.delivered(line)
             return True
         return False
+
+    def _say(self, error: Exception) -> None:
+        """An outage is told at the end, if it lasts so long; that nobody is let in, at once."""
+        why = refusal(error)
+        self.trouble = f"MLflow {'does not take' if why is None else 'refuses'} records: {why or _first_line(error)}"
+        if why is not None and not self._refused:
+            self._refused = True
+            notice(f"{self.trouble}; training goes on, and they wait")
 
     def _rest(self, seconds: float) -> None:
         if self._finishing.is_set():
@@ -250,7 +275,7 @@ class _Delivery:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    return hide_passwords(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def _as_yaml(flat: Mapping[str, Any]) -> str:

@@ -323,7 +323,7 @@ def test_nothing_complete_nothing_won() -> None:
 
 
 def test_estimators_are_named_with_their_k() -> None:
-    scores = {"test/iw_nll": [1.0, 2.0], "test/neg_elbo": [1.0, 2.0]}
+    scores = {"test/iw_nll": [1.0, 2.0], "test/iw_nll_se": [0.1, 0.1], "test/neg_elbo": [1.0, 2.0]}
     told = text(trials_of([2.0, 1.0], **scores))
     assert "negative ELBO on validation, at beta 1" in told
     assert "importance-weighted bound with K = 50 on at most 500 test examples, ± one standard error over examples" in told

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,8 @@ def test_other_paths_come_through_the_url_unchanged(name: str, tmp_path: Path) -
 )
 def test_databases_and_servers_can_keep_records(uri: str) -> None:
     check_tracking_uri(uri)
-    assert resolve_home(tracking_uri=uri).tracking_uri == uri
+    absolute = re.sub(r"^(sqlite[+\w]*:///)(?!/)", rf"\1{Path.cwd()}/", uri)
+    assert resolve_home(tracking_uri=uri).tracking_uri == absolute
 
 
 @pytest.mark.parametrize(

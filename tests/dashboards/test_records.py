@@ -24,6 +24,7 @@ PROVENANCE = [
     "git.commit",
     "threads",
     "torch",
+    "scores",
     "training.epochs",
     "training.patience",
     "evaluation.importance_samples",

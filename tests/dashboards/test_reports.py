@@ -205,3 +205,47 @@ def test_no_trials_at_all(format: str, writer: Writer) -> None:
     else:
         assert "0 trials" in report
         assert "nothing to rank" in report
+
+
+def test_the_last_score_of_a_pruned_trial_stands_in_parentheses(recorded: tuple[pd.DataFrame, pd.Series[Any]]) -> None:
+    table = text_of(render_report(*recorded))
+    assert "(80.00)" in table, "of trial 1, which was pruned"
+    assert "In parentheses: the last score of a trial that was not trained to its end, or runs." in " ".join(table.split())
+    assert "(87." not in table
+    assert "(80.00)" in text_of(render_report(*recorded, format="markdown"))
+    complete = recorded[0][recorded[0]["state"] == "COMPLETE"]
+    assert "parentheses" not in text_of(render_report(complete, recorded[1]))
+
+
+def test_a_rate_just_below_nothing_is_shown_without_a_sign() -> None:
+    trials = trials_of([2.0, 1.0])
+    trials["best/val/rate"] = [-1e-7, 3.0]
+    report = text_of(render_report(trials, sweep_row()))
+    assert "-0.00" not in report
+    assert "0.00" in report
+    assert text_of(render_report(trials, sweep_row(), format="csv")).count("-1e-07") == 1, "the record itself is exact"
+
+
+def test_trials_scored_on_different_things_are_warned_of() -> None:
+    trials = trials_of([2.0, 1.0], **{"model__likelihood__kind": ["gaussian", "continuous_bernoulli"]})
+    words = " ".join(text_of(render_report(trials, sweep_row(("model.likelihood.kind",)))).split())
+    assert "NOT equal, so beware: best/val/neg_elbo is of different things" in words
+    assert "where these differ: model.likelihood.kind (the likelihood: a probability, or a density)." in words
+    trials = trials_of([2.0, 1.0], scores=["p(x)", "p(x|y)"])
+    words = " ".join(text_of(render_report(trials, sweep_row())).split())
+    assert "where these differ: model.condition (p(x) or, told the label, p(x|y))." in words
+    assert "different things" not in text_of(render_report(trials_of([2.0, 1.0], scores=["p(x)"] * 2), sweep_row()))
+
+
+def test_variants_have_one_column_and_their_places_none() -> None:
+    trials = trials_of([2.0, 1.0], objective__beta=[0.5, 1.0], model__decoder__kind=["mlp", "conv"], remedy=["weaker", "plain"])
+    sweep = sweep_row(("objective.beta", "model.decoder.kind"), variants='{"remedy": ["objective.beta", "model.decoder.kind"]}')
+    lines = text_of(render_report(trials, sweep, format="markdown")).splitlines()
+    heading = next(line for line in lines if line.startswith("|"))
+    assert "| remedy |" in heading
+    assert "beta" not in heading
+    assert "decoder" not in heading
+    assert any("remedy plain" in line for line in lines)
+    called_state = sweep_row(("objective.beta",), variants='{"state": ["objective.beta"]}')
+    trials["variant.state"] = ["weaker", "plain"]
+    assert "weaker" in text_of(render_report(trials, called_state, format="markdown")), "a name that a column has already"

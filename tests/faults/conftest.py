@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 
 from orchestration import run_sweep
 from tests.conftest import TINY, comparable
+from tests.faults.postgres import Postgres, running_postgres
 
 LONGER = TINY.replace("epochs: 3", "epochs: 30")
 """Long enough to be hit in the middle."""
@@ -29,3 +31,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     (directory / "tiny.yaml").write_text(LONGER)
     run_sweep(directory / "tiny.yaml", home=directory / "home", debug=True)
     return comparable("tiny", directory / "home")
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    """A server of the test's own."""
+    with running_postgres() as server:
+        yield server

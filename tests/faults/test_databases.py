@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import socket
 import sqlite3
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +12,7 @@ import pytest
 from dashboards import load_trials
 from orchestration import run_sweep
 from tests.conftest import TINY, comparable
+from tests.faults.postgres import Postgres
 from tests.faults.sweeps import assert_same, command, start, wait_for_epochs
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
@@ -49,55 +44,6 @@ def test_sqlite_is_locked(home: Path, tmp_path: Path, undisturbed: pd.DataFrame,
     assert process.returncode == 0, output
     assert ("the study's database does not answer (database is locked)" in output) == (database == "optuna.db"), output
     assert_same(home, undisturbed)
-
-
-class Postgres:
-    """A PostgreSQL server of the test's own, on a free port, run by an unprivileged user (it refuses to be root's)."""
-
-    def __init__(self, binaries: Path, directory: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self._binaries, self._data, self._log = binaries, directory / "data", directory / "log"
-        directory.mkdir()
-        self._user = None
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            os.chown(directory, nobody.pw_uid, nobody.pw_gid)
-            self._user = nobody.pw_uid
-        self._call("initdb", "-D", self._data, "-U", "sweeps", "--auth=trust", "--no-sync", "-E", "UTF8")
-        self.url = f"postgresql+psycopg://sweeps@127.0.0.1:{self.port}/postgres"
-
-    def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
-        self._call("pg_ctl", "start", "-w", "-D", self._data, "-l", self._log, "-o", options)
-
-    def stop(self, mode: str = "fast") -> None:
-        self._call("pg_ctl", "stop", "-D", self._data, "-m", mode)
-
-    def _call(self, program: str, *arguments: str | Path) -> None:
-        done = subprocess.run(
-            [self._binaries / program, *arguments], user=self._user, cwd="/", capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture
-def postgres() -> Iterator[Postgres]:
-    binaries = next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
-    found = shutil.which("initdb")
-    binaries = Path(found).parent if found else binaries
-    if binaries is None:
-        pytest.skip("PostgreSQL's initdb is not installed here")
-    pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
-    scratch = Path("/tmp") / f"vae-sweeps-postgres-{os.getpid()}"  # pytest's own directory is closed to other users
-    server = Postgres(binaries, scratch)
-    server.start()
-    try:
-        yield server
-    finally:
-        subprocess.run([binaries / "pg_ctl", "stop", "-D", scratch / "data", "-m", "immediate"], user=server._user, cwd="/")
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])

@@ -13,10 +13,10 @@ import pandas as pd
 import psutil
 import pytest
 
-from dashboards import load_trials
+from dashboards import load_sweeps, load_trials
 from orchestration import run_sweep
 from tests.conftest import TINY, comparable
-from tests.faults.sweeps import assert_same, heard, start, wait_for_epochs
+from tests.faults.sweeps import assert_same, command, heard, start, wait_for_epochs
 from vae_core.checkpoint import load_state
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
@@ -55,6 +55,24 @@ def test_a_worker(longer: Path, tmp_path: Path, undisturbed: pd.DataFrame) -> No
     assert process.returncode == 0, output
     assert set(load_trials("tiny", home=home)["state"]) == {"COMPLETE"}
     assert_same(home, undisturbed)
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_a_resume_that_ends_at_once_leaves_no_trial_running(longer: Path, tmp_path: Path, again: int) -> None:
+    """The target was reached before the driver was killed: the trial that it left RUNNING is not taken up again."""
+    home = tmp_path / "home"
+    process = start("run", longer, "--home", home, "--debug", "--set", "budget.target=1000")
+    wait_for_epochs(process, home, 10)
+    process.kill()
+    process.communicate()
+    for _ in range(again):
+        code, output = command("resume", "tiny", "--home", home)
+        assert code == 0, output
+        assert "ended by target: trial 0 reached val/neg_elbo" in output
+    while "still wait" in command("status", "tiny", "--home", home)[1]:  # a busy machine has not sent all
+        time.sleep(0.1)
+    assert list(load_trials("tiny", home=home)["state"]) == ["STOPPED"]
+    assert list(load_sweeps(home=home)["state"]) == ["FINISHED"]
 
 
 @pytest.mark.long

@@ -25,6 +25,7 @@ from orchestration.cli import app
 from orchestration.confirm import Confirmation, make_confirmation
 from orchestration.errors import LaunchError
 from orchestration.spec import SweepFileError, parse_sweep, spec_text
+from orchestration.tracking.tracker import Tracker
 from tests.conftest import TINY, comparable
 from tests.faults.sweeps import start
 
@@ -116,6 +117,29 @@ def test_unknown_search_and_impossible_names(searched: Path) -> None:
 def test_fewer_complete_than_asked_for(searched: Path) -> None:
     assert "of the 9 configurations asked for, 4 were completed: these are confirmed" in made(searched, top=9).remarks
     assert len(made(searched, top=9).trials) == 4
+
+
+def test_what_waits_for_the_record_is_sent_before_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tracking server was away all the time, and is there again: its whole record lies in the spool."""
+    close = Tracker.close
+    monkeypatch.setattr(Tracker, "close", lambda self, timeout=30.0: close(self, 0.3))
+    (tmp_path / "search.yaml").write_text(TINY)
+    away = run_sweep(tmp_path / "search.yaml", home=tmp_path / "home", debug=True, tracking_uri="http://127.0.0.1:9")
+    assert away.unsent.waiting > 0
+    (away.home.sweep_dir("tiny") / "tracking-uri").unlink()
+    assert sorted(made(tmp_path / "home", top=4).trials) == [0, 1, 2, 3]
+
+
+def test_a_record_that_lacks_trials_ranks_nothing(searched: Path) -> None:
+    import mlflow
+
+    trials = load_trials("tiny", home=searched)
+    best = trials.loc[trials["best/val/neg_elbo"].idxmin()]
+    mlflow.MlflowClient(tracking_uri=resolve_home(searched).tracking_uri).delete_run(best["run_id"])
+    message = confirm(searched, "tiny", code=2)
+    assert "1 complete trial is not, or not wholly, in the record of 'tiny' at sqlite:///" in message
+    assert f": {best['trial']}. They were deleted there" in message
+    assert load_sweeps(home=searched)["name"].tolist() == ["tiny"]
 
 
 def test_a_search_that_is_running_is_left_alone(searched: Path) -> None:

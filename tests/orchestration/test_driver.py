@@ -140,7 +140,7 @@ def test_a_grid_point_half_asked_is_asked_again(tiny: Path, url: str, tmp_path: 
     """Killed inside ``ask``, a trial of the grid has only some of its parameters."""
     import optuna
 
-    from orchestration.study import open_storage
+    from orchestration.stored import open_storage
 
     changes = ["method=grid", "run_cap=9", "parameters={objective.beta: {values: [0.1, 0.5]}, seed: {values: [7, 8]}}"]
     spec = load_sweep(tiny, changes)
@@ -177,7 +177,7 @@ def test_an_interruption_leaves_no_trial_running(tiny: Path, url: str, tmp_path:
     driver.stopping = True
     assert not driver.hear(0, epoch(1, 1.0))
     assert driver.next_job() is None
-    driver.interrupt()
+    driver.close()
     assert driver.running == []
     assert heard.ended == [(0, "STOPPED")]
     assert driver.state() == "INTERRUPTED"
@@ -268,7 +268,7 @@ def test_device_hours_are_the_whole_sweeps(tiny: Path, url: str, tmp_path: Path)
         assert driver.next_job() is not None
         driver.hear(number, Message("epoch", epoch=1, metrics={"val/neg_elbo": 9.0}, seconds=seconds))
     assert driver.next_job() is not None
-    driver.interrupt()
+    driver.close()
 
     resumed, _ = driver_of(spec, Search.resume(spec, url), tmp_path)
     assert resumed.budget_used == "0 of 12 trials, 0.999 of 1 device hours"
@@ -296,7 +296,7 @@ def test_orders_are_obeyed(tiny: Path, url: str, tmp_path: Path, monkeypatch: py
     give(control, stop="now")
     assert not driver.hear(0, epoch(3, 9.0))
     assert driver.stopping
-    driver.interrupt()
+    driver.close()
     assert (driver.state(), driver.ended_by, heard.ended) == ("INTERRUPTED", "stopped", [(0, "STOPPED")])
     assert sum("ordered" in line for line in lines) == 3
     assert any("trial 0 stopped" in line for line in lines)

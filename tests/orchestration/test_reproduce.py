@@ -85,6 +85,30 @@ def test_a_number_that_differs_is_shown(swept: Path) -> None:
         client.set_tag(result.record.run_id, "torch", result.record.tags["torch"])
 
 
+def test_a_gpu_that_is_not_here_and_other_plugins_are_named(swept: Path) -> None:
+    import mlflow
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    where = resolve_home(swept)
+    record = reproduce("tiny/0", where, lambda message: None).record
+    client = mlflow.MlflowClient(tracking_uri=where.tracking_uri)
+    client.set_tag(record.run_id, "device", "NVIDIA H200")
+    client.set_tag(record.run_id, "plugins", "other-softmax 1.2")
+    try:
+        again = reproduce("tiny/0", where, lambda message: None)
+        assert again.surroundings == {"device": ("NVIDIA H200", "cpu"), "plugins": ("other-softmax 1.2", "none")}
+        _, output = typed("reproduce", "tiny/0", "--home", str(swept))
+        first, *_ = output.splitlines()
+        assert first == "note: trained on NVIDIA H200, and torch sees no GPU here: this is on the CPU, where the numbers differ"
+        assert "not as it was: device NVIDIA H200, now cpu" in output
+        assert "not as it was: plugins other-softmax 1.2, now none" in output
+    finally:
+        client.set_tag(record.run_id, "device", record.tags["device"])
+        client.delete_tag(record.run_id, "plugins")
+
+
 @pytest.mark.parametrize("tag", ["config.fingerprint", "data.fingerprint"])
 def test_another_config_or_other_data_are_refused(swept: Path, tag: str) -> None:
     import mlflow

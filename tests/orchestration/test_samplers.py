@@ -11,7 +11,8 @@ import pytest
 from orchestration.points import SEQUENCES, TRIES
 from orchestration.samplers import MAKERS
 from orchestration.spec import SweepSpec, load_sweep, spec_text
-from orchestration.study import Search, open_storage
+from orchestration.stored import open_storage
+from orchestration.study import Search
 from orchestration.summary import summarise
 
 FLAT = "parameters={objective.beta: {min: 0.1, max: 1.0}, model.latent.size: {min: 2, max: 12}}"

@@ -8,8 +8,10 @@ from typing import Any
 import optuna
 import pytest
 
+from orchestration.errors import LaunchError
 from orchestration.spec import SweepSpec, load_sweep, spec_text
-from orchestration.study import Search, open_storage
+from orchestration.stored import open_storage, stored_names, stored_text
+from orchestration.study import Search
 
 
 @pytest.fixture
@@ -123,3 +125,27 @@ def test_a_grid_is_walked_once(tiny: Path, url: str) -> None:
 def test_the_cap_ends_a_grid(tiny: Path, url: str) -> None:
     spec = load_sweep(tiny, ["method=grid", "run_cap=2", "parameters={objective.beta: {values: [0.1, 0.5, 0.7]}}"])
     assert len(run_all(make(spec, url))) == 2
+
+
+@pytest.mark.parametrize(("metric", "goal"), [("val/neg_elbo", "minimize"), ("val/active_units", "maximize")])
+def test_a_study_that_was_only_begun_counts_as_none(
+    tiny: Path, url: str, metric: str, goal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its maker was killed between making it and saying what for; the file may have changed since."""
+    monkeypatch.setattr("orchestration.stored.PAUSE_S", 0.0)
+    optuna.create_study(study_name="tiny", storage=open_storage(url), directions=["minimize"])
+    assert stored_text(url, "tiny") is None
+    assert stored_names(url) == []
+    spec = load_sweep(tiny, [f"metric={{name: {metric}, goal: {goal}}}"])
+    assert len(run_all(make(spec, url))) == 4
+    assert stored_text(url, "tiny") == spec_text(spec)
+    assert optuna.load_study(study_name="tiny", storage=open_storage(url)).direction.name.lower() == goal
+
+
+def test_a_foreign_study_is_left_alone(tiny: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration.stored.PAUSE_S", 0.0)
+    optuna.create_study(study_name="tiny", storage=open_storage(url)).ask()
+    assert stored_text(url, "tiny") == ""
+    with pytest.raises(LaunchError, match="the name 'tiny' is taken in sqlite:///"):
+        make(load_sweep(tiny), url)
+    assert len(optuna.load_study(study_name="tiny", storage=open_storage(url)).trials) == 1

@@ -18,10 +18,11 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from dashboards.home import Home, resolve_home
+from orchestration.mlflow_server import DEFAULT_PORT, UiError, free_port, running_server
 from orchestration.tracking.note import NoteRow, sweep_note
 from orchestration.tracking.spool import SPOOL_FILE
 from orchestration.tracking.tracker import SweepHeader, Tracker
-from orchestration.ui import DEFAULT_PORT, UiError, free_port, running_server, serve, sweep_links
+from orchestration.ui import serve, sweep_links
 
 BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
@@ -129,7 +130,7 @@ def test_the_answer_of_another_server_is_not_taken_for_its_own(tmp_path: Path, r
         port = urllib.parse.urlsplit(server.url).port
         assert port is not None
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("orchestration.ui.free_port", lambda host, port: port)
+            patch.setattr("orchestration.mlflow_server.free_port", lambda host, port: port)
             with pytest.raises(UiError, match="did not start"), running_server(resolve_home(tmp_path), port=port):
                 pytest.fail("it started")
 
@@ -183,7 +184,7 @@ def test_where_another_is_quicker_the_next_port_is_taken(recorded: Home) -> None
         quicker.listen()
         taken = iter([quicker.getsockname()[1]])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("orchestration.ui.free_port", lambda host, port: next(taken, None) or free_port(host, port))
+            patch.setattr("orchestration.mlflow_server.free_port", lambda host, port: next(taken, None) or free_port(host, port))
             with running_server(recorded, say=lambda line: None) as server:
                 assert server.port != quicker.getsockname()[1]
                 with urllib.request.urlopen(server.url, timeout=10) as page:

@@ -133,7 +133,15 @@ def test_text_blocks_show_the_sentence_and_each_strength(text: Text):
 def test_artifacts(trained: Images, text: Text, tmp_path: Path):
     write_attributes(*swap(trained), tmp_path / "images")
     with Image.open(tmp_path / "images" / "attributes.png") as read:
-        assert read.size == (8 * (5 * 9 - 1), 8 * (10 * 4 * 9 - 1))  # 4 examples of each of 10 labels
+        picture = np.asarray(read.convert("L"))
+    height, width = 8 * (10 * 4 * 9 - 1), 8 * (5 * 9 - 1)  # 4 examples of each of 10 labels
+    top, left = picture.shape[0] - height, picture.shape[1] - width
+    assert 10 <= top <= 20
+    assert 10 <= left <= 40
+    columns = [(picture[:top, left + 72 * column : left + 72 * (column + 1)] < 128).any() for column in range(5)]
+    assert columns == [True] * 5, "input and four strengths"
+    named = [bool((picture[top + 72 * row : top + 72 * (row + 1) - 8, :left] < 128).any()) for row in range(40)]
+    assert named == [row % 4 == 0 for row in range(40)], "each label once"
     write_attributes(*swap(text), tmp_path / "text")
     content = (tmp_path / "text" / "attributes.txt").read_text()
     assert content.count("label  neg\n") == content.count("label  pos\n") == 4

@@ -13,7 +13,7 @@ import pytest
 from orchestration import load_sweep, run_sweep
 from orchestration.errors import LaunchError
 from orchestration.messages import Job
-from orchestration.planning.estimate import EPOCH_S
+from orchestration.planning.figures import EPOCH_S
 from orchestration.planning.plan import Plan, concurrency, make_plan
 from orchestration.spec import Resources, make_trial_config
 from orchestration.worker import ARTIFACTS, run_trial

@@ -6,8 +6,11 @@ import math
 
 import pytest
 
-from orchestration.planning.simulate import Course, play, replay
+from orchestration.planning.plan import limit_of, make_plan
+from orchestration.planning.simulate import Course, Limit, play, replay
+from orchestration.spec import parse_sweep
 from orchestration.stopping import Asha, Hyperband, Median, Never
+from tests.conftest import TINY
 
 
 def test_nothing_stopped_takes_what_the_trials_take() -> None:
@@ -45,8 +48,31 @@ def test_no_rule_stops_what_still_anneals(rule) -> None:  # type: ignore[no-unty
 
 
 def test_the_budget_ends_what_is_started() -> None:
-    played = play([Course(epochs=5, candidate=1)] * 10, Never(), at_once=2, seed=0, limit_s=12.0)
-    assert (played.started, played.finished, played.wall_s) == (6, 6, 15.0)
+    """Two at once of 5 s each: two more are started at 0, 5 and 10 s; when the first two have ended, 10 s are used up."""
+    courses = [Course(epochs=5, candidate=1)] * 10
+    played = play(courses, Never(), at_once=2, seed=0, limit=Limit(wall_s=12.0))
+    assert (played.started, played.finished, played.wall_s, played.ended_by) == (6, 6, 15.0, "wall_time")
+    played = play(courses, Never(), at_once=2, seed=0, limit=Limit(trial_s=10.0))
+    assert (played.started, played.finished, played.wall_s, played.ended_by) == (2, 2, 5.0, "device_hours")
+    played = play(courses, Never(), at_once=2, seed=0, limit=Limit(wall_s=25.0, trial_s=60.0))
+    assert (played.started, played.ended_by) == (10, "")
+
+
+def test_the_budget_in_a_file_is_in_hours_of_its_devices() -> None:
+    """A trial on a quarter of a GPU uses an hour of it in four; on two cores an hour in half of one."""
+    head = TINY[: TINY.index("resources:")]
+    text = head + "budget: {wall_time: 2h, device_hours: 1.0}\nresources: {RESOURCES}\n"
+    quarter = limit_of(parse_sweep(text.replace("RESOURCES", "gpu: 0.25")))
+    assert quarter == Limit(wall_s=7200.0, trial_s=4 * 3600.0)
+    assert limit_of(parse_sweep(text.replace("RESOURCES", "cpu: 2"))) == Limit(wall_s=7200.0, trial_s=1800.0)
+    assert limit_of(parse_sweep(TINY)) == Limit()
+
+
+def test_without_a_profile_no_budget_in_seconds_is_applied() -> None:
+    spec = parse_sweep(TINY + "early_terminate: {type: asha, min_epochs: 1, eta: 2}\nbudget: {wall_time: 1s, target: 1.0}\n")
+    plan = make_plan(spec, profile="none")
+    assert plan.rungs[0].reach == pytest.approx(spec.run_cap)
+    assert any("budget.target: whether and when it is reached is not knowable before" in note for note in plan.notes)
 
 
 def test_a_seed_is_a_sweep() -> None:

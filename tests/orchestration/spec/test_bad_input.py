@@ -294,3 +294,55 @@ def test_too_many_parameters_are_told_so() -> None:
     many = "".join(f"  seed{number}: {{value: 1}}\n" for number in range(200))
     with pytest.raises(SweepFileError, match="must hold at most 100"):
         parse_sweep(TINY.replace("run_cap", f"{many}run_cap", 1))
+
+
+MISFITS = {
+    "in a mapping of its own": (
+        ("{kind: digits}", "{kind: npz, path: x.npz, labels: {test: y_test}, test: null}"),
+        "trial.data.labels.test: is y_test, but test is null: name both arrays, or neither",
+        '    it reads: "y_test"',
+    ),
+    "of two parts": (
+        ("latent: {kind: gaussian, size: 4}", "latent: {kind: gaussian, size: 4}, softmax: {kind: sampled}"),
+        "trial.model.softmax.kind: sampled is for text, but data.kind: digits is image",
+        '    it reads: "sampled"',
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "told", "reads"), MISFITS.values(), ids=MISFITS)
+def test_a_misfit_is_told_once_at_its_key(change: tuple[str, str], told: str, reads: str) -> None:
+    assert change[0] in TINY
+    with pytest.raises(SweepFileError) as caught:
+        parse_sweep(TINY.replace(*change))
+    (first, *_) = caught.value.faults
+    place, _, rest = str(first).partition(": ")
+    line, column = map(int, place.split(":")[1:])
+    assert rest.splitlines() == [told, reads]
+    written = TINY.replace(*change).splitlines()[line - 1][column - 1 :]
+    assert written.startswith(reads.split('"')[1])
+
+
+def test_different_words_cannot_be_more_than_the_vocabulary() -> None:
+    text = TINY.replace("{kind: digits}", "{kind: python_docs, vocabulary: {max_size: 500}}").replace(
+        "kind: mlp, hidden: [32]", "kind: lstm"
+    )
+    head = text[: text.index("  objective.annealing:")].replace("size: 4}", "size: 4}, softmax: {kind: sampled, REPLACEMENT}")
+    searched = head + "  model.softmax.samples: {values: [100, 501]}\n" + text[text.index("run_cap") :]
+    with pytest.raises(SweepFileError) as caught:
+        parse_sweep(searched.replace("REPLACEMENT", "replacement: false"))
+    (fault,) = caught.value.faults
+    assert fault.path == "parameters.model.softmax.samples.values[1]"
+    assert "501 different words cannot be drawn from data.vocabulary.max_size: 500" in fault.message
+    assert parse_sweep(searched.replace("REPLACEMENT", "replacement: true"))
+
+
+def test_a_semicolon_in_a_sentence_makes_no_second_fault() -> None:
+    """The sentence on tied vectors goes on behind one, with a dotted name."""
+    text = TINY.replace("{kind: digits}", "{kind: python_docs}")
+    text = text.replace("encoder: {kind: mlp, hidden: [32]}", "encoder: {kind: lstm, word_vectors: {kind: character_cnn}}")
+    text = text.replace("decoder: {kind: mlp, hidden: [32]}", "decoder: {kind: lstm, tie_embeddings: true}")
+    with pytest.raises(SweepFileError) as caught:
+        parse_sweep(text)
+    assert not any(fault.message.startswith("model.decoder.embedding gives") for fault in caught.value.faults)
+    assert any("; model.decoder.embedding gives the decoder one" in fault.message for fault in caught.value.faults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -112,3 +113,14 @@ def test_it_agrees_with_python() -> None:
         values = {"a": generator.choice([0.0, 1.0, 2.5]), "b": generator.choice([-1.0, 0.5, 2.0])}
         if len(text) <= MAX_LENGTH:
             assert (Condition(text).violation(values) == 0.0) == eval(text, {}, values), text
+
+
+@pytest.mark.parametrize("sign", ["<", "<=", ">", ">=", "==", "!="])
+@pytest.mark.parametrize("text", ["nan {} 1", "1 {} nan", "not nan {} 1", "a < 2 and nan {} 1", "nan / 2 {} a"])
+def test_what_is_not_a_number_violates_all(text: str, sign: str) -> None:
+    assert Condition(text.format(sign)).violation({**VALUES, "nan": math.nan}) == MOST
+
+
+@pytest.mark.parametrize("text", ["nan < 1 or a < 2", "a < 2 or nan < 1"])
+def test_what_is_not_a_number_leaves_the_other_alternative(text: str) -> None:
+    assert Condition(text).violation({**VALUES, "nan": math.nan}) == 0.0

@@ -18,6 +18,7 @@ from orchestration.spec.budget import Budget
 from orchestration.spec.early_terminate import Asha
 from orchestration.spec.search_space import SearchSpace
 from tests.conftest import ROOT, TINY
+from tests.orchestration.spec.tables import write_table
 
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
 
@@ -218,8 +219,8 @@ def test_files_of_tables_are_found_and_checked_too(tmp_path: Path, monkeypatch: 
     if kind == "parquet":
         with pytest.raises(SweepFileError, match="this is no Parquet file"):
             parse_sweep(text, data_files=True)
-        for name in ("train.txt", "valid.txt"):
-            (tmp_path / "data" / name).write_bytes(b"PAR1\0\0PAR1")
+    for name in ("train.txt", "valid.txt"):
+        write_table(tmp_path / "data" / name, kind, {"id": ["1"], "text": ["a line"]})
     assert parse_sweep(text, data_files=True).trial["data"]["valid"] == str(tmp_path / "data" / "valid.txt")
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import optuna
+import pandas as pd
 import pytest
 
 from dashboards import load_trials
+from dashboards.status import report_sweep
 from orchestration import run_sweep
 from orchestration.spec import SweepFileError, SweepSpec, parse_sweep, spec_text
 from orchestration.spec.schema import json_schema
 from orchestration.spec.search_space import SearchSpace, make_trial_config
+from orchestration.spec.variants import in_words, taken
 from orchestration.spec.yaml_source import parse
 from orchestration.study import planned_trials
+from orchestration.trial_view import trial_text
 from tests.conftest import TINY
 
 VARIANTS = (
@@ -127,3 +133,42 @@ def test_a_sweep_of_variants_runs_and_its_rows_tell_them_apart(tmp_path: Path) -
     assert trials["model.latent.size"].tolist() == [4, 3, 4]
     assert trials["model.decoder.kind"].tolist() == ["mlp", "mlp", "conv"]
     assert trials["objective.beta"].tolist() == [1.0, 0.5, 1.0]
+    assert trials["remedy"].tolist() == ["plain", "weaker", "other decoder"]
+    assert result.ended_by == "grid"
+
+
+def test_their_names_stand_in_every_report(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    path = tmp_path / "variants.yaml"
+    path.write_text(VARIANTS.replace("name: tiny", "name: variants").replace("values: [1e-3, 1e-2]", "value: 1e-3"))
+    home = run_sweep(path, home=tmp_path / "home", debug=True).home
+    table = str(report_sweep("variants", home=home.root))
+    heading = next(line for line in table.splitlines() if "remedy" in line)
+    assert "decoder" not in heading, "what a variant sets has no columns of its own"
+    assert all(name in table for name in ("plain", "weaker", "other decoder"))
+    assert re.search(r"remedy\s+(plain|weaker|other decoder)\)", table), "in the words of a configuration"
+    csv = pd.read_csv(io.StringIO(str(report_sweep("variants", home=home.root, format="csv"))))
+    assert dict(zip(csv["trial"], csv["remedy"], strict=True)) == {0: "plain", 1: "weaker", 2: "other decoder"}
+    assert csv.set_index("trial").loc[1, "objective.beta"] == 0.5
+    assert "remedy  weaker" in trial_text("variants/1", home)
+    (sweep,) = MlflowClient(home.tracking_uri).search_runs(["1"], "tags.kind = 'sweep'")
+    note = sweep.data.tags["mlflow.note.content"]
+    assert "remedy&emsp;" in note
+    assert "other decoder&emsp;" in note
+    assert "channels" not in note
+
+
+def test_an_assignment_is_known_by_its_variant() -> None:
+    spec = sweep()
+    for name in ("plain", "weaker", "other decoder"):
+        assignment = SearchSpace(spec.parameters).assignment({"optimizer.lr": 1e-3, "remedy": name})
+        assert taken(spec.parameters, assignment) == {"remedy": name}
+        assert in_words(spec.parameters, assignment) == {"optimizer.lr": 1e-3, "remedy": name}
+
+
+def test_a_capped_grid_and_a_whole_one_end_by_their_own_names(tmp_path: Path) -> None:
+    path = tmp_path / "variants.yaml"
+    path.write_text(VARIANTS + "run_cap: 2\n")
+    result = run_sweep(path, home=tmp_path / "home", debug=True)
+    assert (len(result.trials), result.ended_by) == (2, "run_cap")

@@ -127,3 +127,41 @@ def test_rejected_lines_are_kept_with_their_reason(path: Path) -> None:
 def test_nothing_pends_where_there_is_no_spool(path: Path) -> None:
     assert pending_lines(path) == 0
     assert not path.parent.exists()
+
+
+def test_a_power_cut_takes_nothing_that_was_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the disk is known to hold is what it held at the last sync; the rest may be gone."""
+    import os
+
+    synced = {"bytes": 0}
+    real = os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        real(descriptor)
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            synced["bytes"] = os.fstat(descriptor).st_size
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    spool = Spool(path)
+    spool.append({"n": 0})
+    assert synced["bytes"] == 0, "what would be said again waits for no disk"
+    spool.append({"n": 1}, sync=True)
+    spool.append({"n": 2})
+    after = path.parent.parent / "after" / path.name
+    after.parent.mkdir()
+    after.write_bytes(path.read_bytes()[: synced["bytes"]])
+    assert numbers(Spool(after)) == [0, 1]
+
+
+def test_an_offset_beyond_the_file_skips_no_later_line(path: Path) -> None:
+    """A power cut has kept the offset and lost the lines behind it; a process that is killed then leaves others there."""
+    path.parent.mkdir()
+    path.write_text('{"n": 0}\n')
+    path.with_suffix(".sent").write_bytes(b"%020d" % 18)
+    first = Spool(path)
+    first.append({"n": 1})
+    again = path.parent.parent / "again" / path.name
+    again.parent.mkdir()
+    for file in path.parent.iterdir():
+        (again.parent / file.name).write_bytes(file.read_bytes())
+    assert numbers(Spool(again)) == [0, 1]

@@ -23,8 +23,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 """Of some 1,200 words."""
 ABOVE_FULL = dict.fromkeys(CONFIGS, 0.15) | {"one_vs_each": 0.35, "negative_sampling": None}
-"""Share by which the last perplexity may lie above the full softmax's. One-vs-each is a bound whose best fit is another model's:
-0.27 was seen, with all classes drawn as with some. Negative sampling is no likelihood, and says so itself."""
+"""Share by which the last perplexity may lie above the full softmax's. One-vs-each weighs all contests of a word alike: 0.27 was
+seen, with all classes drawn as with some. Negative sampling is no likelihood, and says so itself."""
 BETA = {"one_vs_each": 20.0}
 """Its loss is some fifty times the exact one, beside which a KL at weight 1 counts for nothing."""
 

@@ -1,0 +1,43 @@
+"""What every analysis begins with: the trials that can be compared, and what they are compared by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from dashboards.analysis import goal_of, searched, selected_metric
+from dashboards.pareto import can_win
+
+SEED = "seed"
+
+
+def metric_of(sweep: pd.Series[Any], metric: str | None) -> str:
+    """The column asked for, else the one that the sweep's finished trials are judged by."""
+    return selected_metric(metric or str(sweep["metric"]))
+
+
+def compared(trials: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The complete and feasible trials that have a value; one with fewer epochs is no fair comparison."""
+    if column not in trials:
+        return trials.iloc[:0]
+    return trials[can_win(trials) & trials[column].notna()]
+
+
+def lower_is_better(values: pd.Series[Any], column: str, sweep: pd.Series[Any]) -> pd.Series[Any]:
+    """The values, with their sign changed where more is better."""
+    return values if goal_of(column, sweep) == "minimize" else -values
+
+
+def active(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
+    """The searched parameters that took two values or more."""
+    return [name for name in searched(sweep) if name in trials and trials[name].nunique() > 1]
+
+
+def configurations(trials: pd.DataFrame, sweep: pd.Series[Any]) -> pd.Series[Any]:
+    """For each trial the first one that differs from it in nothing that was searched but the seed."""
+    names = [name for name in searched(sweep) if name != SEED and name in trials]
+    if not names:
+        return pd.Series(trials["trial"].min(), index=trials.index, dtype="int64")
+    keys = trials[names].astype("object").where(trials[names].notna(), None).apply(tuple, axis=1)
+    return trials.groupby(keys)["trial"].transform("min").astype("int64")

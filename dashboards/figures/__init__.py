@@ -1,0 +1,1 @@
+"""Figures of a sweep, by Plotly: one thin function an analysis, table in, figure out."""

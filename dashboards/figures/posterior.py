@@ -1,0 +1,67 @@
+"""Figures of the posterior: what the code carries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from dashboards.figures.style import COLORS, MUTED, STATES, figure, text
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def rate_distortion(points: pd.DataFrame, lines: list[float]) -> go.Figure:
+    """The plane of ``analyses.rate_distortion``, its frontier, and lines of equal -ELBO."""
+    import plotly.graph_objects as go
+
+    drawn = figure("Rate and distortion (validation, selected epoch)", "rate: KL, nats an example", "distortion, nats an example")
+    if points.empty:
+        return drawn
+    right = max(float(points["rate"].max()), 1e-3) * 1.05
+    low, high = float(points["distortion"].min()), float(points["distortion"].max())
+    for value in lines:
+        dotted = {"color": MUTED, "dash": "dot", "width": 1}
+        ends = {"x": [0, right], "y": [value, value - right]}
+        drawn.add_trace(go.Scatter(**ends, mode="lines", line=dotted, hoverinfo="skip", showlegend=False))
+        drawn.add_annotation(x=0, y=value, text=f"−ELBO {value:g}", showarrow=False, xanchor="left", yshift=8, font={"size": 10})
+    for state, own in points.groupby("state"):
+        color, symbol = STATES.get(str(state), (MUTED, "circle"))
+        drawn.add_trace(
+            go.Scatter(
+                x=own["rate"],
+                y=own["distortion"],
+                mode="markers",
+                name=str(state).lower(),
+                marker={"color": color, "symbol": symbol, "size": 9},
+                customdata=own[["trial", "neg_elbo"]],
+                hovertemplate="trial %{customdata[0]}: rate %{x:.3g}, distortion %{y:.4g}, −ELBO %{customdata[1]:.4g}"
+                "<extra></extra>",
+            )
+        )
+    frontier = points[points["pareto"]].sort_values("rate")
+    stairs = {"shape": "hv", "color": COLORS[2], "width": 1.5}
+    drawn.add_trace(go.Scatter(x=frontier["rate"], y=frontier["distortion"], mode="lines", name="frontier", line=stairs))
+    room = 0.08 * (high - low or 1.0)
+    drawn.update_yaxes(range=[low - room, high + room])
+    drawn.update_xaxes(range=[-0.03 * right, right])
+    return drawn
+
+
+def by_schedule(table: pd.DataFrame) -> go.Figure:
+    """Rate and active units of ``analyses.annealing``."""
+    import plotly.graph_objects as go
+
+    drawn = figure("Annealing schedules", "", "median rate, nats an example", height=340)
+    names = [f"{text(name)}<br>{collapsed:.0%} of {trials} collapsed" for name, trials, collapsed in _heads(table)]
+    drawn.add_trace(go.Bar(x=names, y=table["rate"], name="rate", marker={"color": COLORS[0]}, width=0.35))
+    marks = {"color": COLORS[1], "symbol": "diamond", "size": 11}
+    drawn.add_trace(go.Scatter(x=names, y=table["active_units"], mode="markers", name="active units", marker=marks, yaxis="y2"))
+    drawn.update_layout(yaxis2={"title": "median active units", "overlaying": "y", "side": "right"})
+    drawn.update_layout(margin={"r": 70}, yaxis2_rangemode="tozero", yaxis2_showgrid=False, yaxis2_tickmode="auto")
+    return drawn
+
+
+def _heads(table: pd.DataFrame) -> list[tuple[str, int, float]]:
+    return list(zip(table["schedule"], table["trials"], table["collapsed"], strict=True))

@@ -1,0 +1,55 @@
+"""How figures look: colours that colour-blind people can tell apart, and a shape for each state besides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""Okabe and Ito (2008)."""
+STATES = {
+    "COMPLETE": (COLORS[0], "circle"),
+    "RUNNING": (COLORS[5], "circle-open"),
+    "PRUNED": ("#999999", "x-thin-open"),
+    "COLLAPSED": (COLORS[1], "triangle-down"),
+    "STOPPED": (COLORS[4], "square-open"),
+    "FAILED": (COLORS[6], "cross"),
+}
+"""Colour and shape."""
+MUTED = "#BBBBBB"
+HEIGHT = 420
+"""Pixels."""
+SEQUENTIAL = "Cividis"
+
+
+def figure(title: str, x: str, y: str, *, height: int = HEIGHT, log_x: bool = False, log_y: bool = False) -> go.Figure:
+    """An empty figure; axes named with their units."""
+    import plotly.graph_objects as go
+
+    drawn = go.Figure()
+    drawn.update_layout(
+        template="plotly_white",
+        title={"text": title, "font": {"size": 16}},
+        colorway=COLORS,
+        font={"family": "system-ui, sans-serif", "size": 13},
+        height=height,
+        margin={"l": 70, "r": 20, "t": 50, "b": 60},
+        legend={"orientation": "h", "y": -0.22},
+        hoverlabel={"namelength": -1},
+    )
+    drawn.update_xaxes(title=x, type="log" if log_x else None, showline=True, linecolor="#888888", zeroline=False)
+    drawn.update_yaxes(title=y, type="log" if log_y else None, showline=True, linecolor="#888888", zeroline=False)
+    return drawn
+
+
+def text(value: object) -> str:
+    """A name as Plotly shows it: it reads some HTML and, between dollars, TeX, and a name may hold anything."""
+    return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
+
+
+def shade(color: str, opacity: float) -> str:
+    """A colour of hex digits, see-through."""
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"

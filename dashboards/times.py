@@ -1,0 +1,34 @@
+"""When trials began and ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dashboards.home import resolve_home
+from dashboards.store import open_store
+
+_UTC = "datetime64[ms, UTC]"
+
+
+def with_times(trials: pd.DataFrame, *, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.DataFrame:
+    """The frame of ``load_trials`` with the columns ``started`` and ``ended`` (missing while a trial runs).
+
+    A trial that was gone on with keeps its first start, so that its time holds the pauses.
+
+    Raises:
+        NoHome, StoreError: as ``open_store``.
+    """
+    with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
+        infos = {run.info.run_id: run.info for run in store.runs("tags.kind = 'trial'")}
+    started = [infos[run_id].start_time for run_id in trials["run_id"]]
+    states = zip(trials["run_id"], trials["state"], strict=True)
+    ended = [None if state == "RUNNING" else infos[run_id].end_time for run_id, state in states]
+    columns = {"started": _moments(started), "ended": _moments(ended)}
+    return pd.concat([trials, pd.DataFrame(columns).set_axis(trials.index)], axis=1)
+
+
+def _moments(times: list[int | None]) -> pd.Series[Any]:
+    return pd.Series(pd.to_datetime(pd.Series(times, dtype="Int64"), unit="ms", utc=True), dtype=_UTC)
