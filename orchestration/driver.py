@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,16 +13,14 @@ from orchestration.barriers import barriers
 from orchestration.configurations import configurations, tags_of
 from orchestration.control import Orders
 from orchestration.ending import INTERRUPTED, STOPPED, StudyGuard, SweepState, state_of, stop_waiting
+from orchestration.judge import Judge
 from orchestration.limits import Limits
 from orchestration.messages import Job, Message, TrialState
 from orchestration.notices import TrialNotices
 from orchestration.outcome import Outcome
-from orchestration.past import Past
-from orchestration.seed_test import seed_test
 from orchestration.spec import SweepSpec
 from orchestration.spec.search_space import grid_trials, make_trial_config
 from orchestration.spec.variants import in_words, taken
-from orchestration.stopping import CollapseRule, stopping_rule
 from orchestration.study import Search
 from orchestration.trial_state import Recorder, TrialView
 from orchestration.worker import ARTIFACTS, drop_checkpoint
@@ -49,17 +46,13 @@ class Driver:
         self._recorder = recorder
         self._directory = trial_dir
         self._tags = dict(tags)
-        self._sign = 1.0 if spec.metric.goal == "minimize" else -1.0
-        self._rule = stopping_rule(spec.early_terminate)
         self._outcome = Outcome(spec)
-        self._seed_test = seed_test(spec, self._outcome)
+        self._limits = Limits(spec)
         self._barriers = barriers(spec, search, trial_dir, lambda line: self.log(line))
-        self._collapse = CollapseRule(spec.collapse.min_active_units, spec.collapse.min_rate) if spec.collapse else None
+        self._judge = Judge(spec, search, self._outcome, self._limits, self._barriers)
         self._configs: dict[int, Any] = {}
-        self._reported: dict[int, set[int]] = {}
         self._started_s = time.monotonic()
         self._seconds_before = search.seconds
-        self._limits = Limits(spec)
         self._obeyed = Orders()
         self._looked_s = -LOOK_EVERY_S
         self._study = StudyGuard()
@@ -100,24 +93,10 @@ class Driver:
             )
             if self._barriers is not None:
                 self._barriers.ended(self.trials[past.number])
-            self._tell_again(past)
+            self._judge.tell_again(past)
         for past in self._search.unfinished:
             self._waiting_s[past.number] = past.duration_s
-            self._tell_again(past)
-
-    def _tell_again(self, past: Past) -> None:
-        """What the stopping rule and the target heard of a trial before this start."""
-        for epoch, value in sorted(past.values.items()):
-            if past.annealed_from is not None and epoch >= past.annealed_from and epoch not in past.collapsed:
-                self._judge(past.number, epoch, value)
-
-    def _judge(self, number: int, epoch: int, value: float) -> str | None:
-        """Tells the target and the stopping rule of a value past annealing; why the trial is stopped, if it is.
-
-        A collapsed posterior's value goes to neither: in a rung it would push healthy trials out.
-        """
-        self._limits.heard(number, epoch, value)
-        return self._rule.verdict(number, epoch, self._sign * value)
+            self._judge.tell_again(past)
 
     def next_job(self) -> Job | None:
         """The next trial to train; None where there is no further one (``ended_by`` says why)."""
@@ -141,7 +120,6 @@ class Driver:
             self._waiting_s.pop(number, None)
             view = TrialView(number, assignment, 0)
             self.trials[number], self._won = view, None
-            self._reported[number] = set()
             if self._barriers is not None:
                 self._barriers.began(view)
             try:
@@ -313,45 +291,22 @@ class Driver:
         if value is None:
             return True
         view.value = value
-        if math.isnan(value):  # which compares with nothing, and would unsettle every rung
-            value = self._sign * math.inf
-        if message.epoch in self._reported[view.number]:  # said again by a worker that took the trial up: judged already
-            return True
-        self._reported[view.number].add(message.epoch)
-        collapse = self._collapse.verdict(message.metrics) if self._collapse and message.annealed else None
-        self._search.report(view.number, message.epoch, value, annealed=message.annealed, collapsed=collapse is not None)
-        pruned = self._judge(view.number, message.epoch, value) if message.annealed and collapse is None else None
-        if not message.annealed or message.epoch >= view.epochs:
-            return True
-        if message.epoch < self._search.heard.get(view.number, 0):  # an earlier driver let it pass, with what it knew then
-            return True
-        if collapse and self.spec.collapse and self.spec.collapse.action == "stop":
-            self._end(view, "COLLAPSED", collapse)
-            return False
-        if pruned:
-            self._end(view, "PRUNED", pruned)
-            return False
-        if self._barriers is None:
-            return True
-        return not self._barriers.holds(view, message.epoch, self._sign * value, collapsed=collapse is not None)
+        verdict = self._judge.epoch(view, message, value)
+        if verdict.state is not None:
+            self._end(view, verdict.state, verdict.reason)
+        return verdict.goes_on
 
     def _finish(self, view: TrialView, state: TrialState, reason: str, seconds: float) -> None:
         view.duration_s = max(seconds, view.duration_s)
-        lost = [metric.column for metric in self._outcome.objectives if not math.isfinite(view.metrics.get(metric.column, 0.0))]
-        if state == "COMPLETE" and lost:
-            state, reason = "FAILED", " and ".join(f"{name} is {view.metrics[name]}" for name in lost)
-        if state == "COMPLETE":
+        ended, why = self._judge.end(view, state, reason)
+        if state == "COMPLETE" and ended != "FAILED":
             view.value = view.metrics[self.spec.metric.column]
-            collapse = self._collapse.verdict(view.metrics, prefix="best/val/") if self._collapse else None
-            if collapse:
-                state, reason = "COLLAPSED", collapse
-        self._end(view, state, reason)
+        self._end(view, ended, why)
 
     def _end(self, view: TrialView, state: TrialState, reason: str) -> None:
         view.state, view.reason, self._won = state, reason, None
-        if state == "COMPLETE" and self._seed_test is not None:
-            no_further = self._seed_test.verdict(self.trials.values(), view.number)
-            view.reason = reason = "; ".join(filter(None, [reason, no_further]))
+        if state == "COMPLETE":
+            view.reason = reason = "; ".join(filter(None, [reason, self._judge.no_further_seeds(self.trials.values(), view)]))
         self._limits.ended(view)
         value = "" if view.value is None else f", {self.spec.metric.name} {view.value:.6g}"
         why = f": {reason}" if reason else ""
