@@ -31,7 +31,10 @@ from tests.faults.sweeps import command, start, wait_for_epochs
 SWEEP = """\
 version: 1
 name: struck
-trial: {data: {kind: digits}, training: {epochs: 60, batch_size: 16}}
+trial:
+  data: {kind: digits}
+  model: {encoder: {kind: mlp}, decoder: {kind: mlp}, latent: {kind: gaussian, size: 4}}
+  training: {epochs: 60, batch_size: 16}
 method: random
 parameters:
   optimizer.lr: {distribution: log_uniform_values, min: 1e-3, max: 1e-2}

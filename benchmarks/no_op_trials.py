@@ -31,7 +31,10 @@ from orchestration.messages import Job, Message
 SWEEP = """\
 version: 1
 name: no-op
-trial: {{data: {{kind: digits}}, training: {{epochs: {epochs}}}}}
+trial:
+  data: {{kind: digits}}
+  model: {{encoder: {{kind: mlp}}, decoder: {{kind: mlp}}, latent: {{kind: gaussian, size: 4}}}}
+  training: {{epochs: {epochs}}}
 method: {method}
 parameters:
   optimizer.lr: {{distribution: log_uniform_values, min: 1e-4, max: 1e-1}}

@@ -43,13 +43,21 @@ def test_a_stopped_trial_frees_its_worker() -> None:
 
 
 def test_a_misleading_loss_loses_the_best() -> None:
-    watched = {0: dict.fromkeys(range(1, 9), 9.0), 1: dict.fromkeys(range(1, 9), 1.0)}
-    assert replay(trials([1.0, 2.0]), watched, Asha(2, 2), workers=2, epochs=8).winner.number == 1
+    """The best is the third to come to the rung, by a loss that says it is the worst."""
+    watched = {number: dict.fromkeys(range(1, 9), value) for number, value in enumerate((1.0, 2.0, 9.0))}
+    assert replay(trials([2.0, 3.0, 1.0]), watched, Asha(2, 2), workers=1, epochs=8).winner.number == 0
+
+
+CHANGES = [
+    "trial.objective={annealing: {kind: linear, warmup: 0.5}}",
+    "parameters={optimizer.lr: {values: [0.001, 0.002]}}",
+    "run_cap=2",
+]
 
 
 def test_a_recorded_sweep_is_read(tiny: Path, home: Path) -> None:
     """Past annealing begins where the sweep itself would begin to judge."""
-    run_sweep(tiny, home=home, debug=True, overrides=["trial.objective.annealing={kind: linear, warmup: 0.5}", "run_cap=2"])
+    run_sweep(tiny, home=home, debug=True, overrides=CHANGES)
     first, second = recorded("tiny", home)
     exact, past = first.watched["the exact metric, at any epoch"], first.watched["the exact metric, past annealing"]
     assert (sorted(exact), sorted(past)) == ([1, 2, 3], [2, 3])

@@ -184,6 +184,8 @@ def test_further_sweeps_are_waited_for(tmp_path: Path, home: Path) -> None:
     runner = start("queue", "run", "--keep", "--home", home, *DEBUG)
     add(tmp_path / "tiny.yaml", home, "first")
     wait_until_done(home, "first")
+    while psutil.Process(runner.pid).children():  # which has noted its end, and is not gone
+        time.sleep(0.1)
     time.sleep(2.0)  # it finds that there is nothing
     add(tmp_path / "tiny.yaml", home, "second")
     wait_until_done(home, "second")

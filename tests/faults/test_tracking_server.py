@@ -12,12 +12,11 @@ import pytest
 from dashboards import load_curves, load_trials
 from tests.conftest import TINY, comparable
 from tests.faults.sweeps import command, start, wait_for_epochs
-from tests.orchestration.tracking.test_tracking import RealServer
+from tests.orchestration.tracking.test_tracking_outages import RealServer
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
 SWEEP = TINY.replace("epochs: 3", "epochs: 40")
-AWAY_S = 20.0
 
 
 @pytest.fixture

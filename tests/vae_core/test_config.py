@@ -116,9 +116,9 @@ def test_values_out_of_range_are_refused(path: str, value: object, text_config: 
 
 @pytest.mark.parametrize("kind", ["sampled", "nce", "negative_sampling"])
 def test_a_power_needs_the_unigram_proposal(kind: str, text_config: MakeConfig):
-    text_config({"model.softmax": {"kind": kind, "proposal": "unigram", "power": 0.5}})
+    text_config({"model.softmax": {"kind": kind, "samples": 64, "proposal": "unigram", "power": 0.5}})
     with pytest.raises(ValidationError, match=r"power: 0\.5 is for proposal unigram; with uniform it must be null"):
-        text_config({"model.softmax": {"kind": kind, "proposal": "uniform", "power": 0.5}})
+        text_config({"model.softmax": {"kind": kind, "samples": 64, "proposal": "uniform", "power": 0.5}})
 
 
 def test_a_whole_number_is_welcome_where_a_real_one_is_wanted(text_config: MakeConfig):
