@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import re
@@ -149,7 +150,21 @@ def overlaps(parameters: Parameters, source: Source) -> Iterator[tuple[str, Path
 
 
 def _make(trial: Any, origins: Origins) -> tuple[TrialConfig | None, list[Problem]]:
-    return validate(TrialConfig, merged(trial, {name: origin.value for name, origin in origins.items()}))
+    values = {name: origin.value for name, origin in origins.items()}
+    try:
+        return validate(TrialConfig, merged(trial, values))
+    except ValueError:  # a parameter leads through what should be a mapping and is none: that is the fault to tell
+        return validate(TrialConfig, merged(trial, _reachable(trial, values)))
+
+
+def _reachable(trial: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Without the parameters that lead through a plain value."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        with contextlib.suppress(ValueError):
+            merged(trial, {**found, name: value})
+            found[name] = value
+    return found
 
 
 def _one_at_a_time(parameters: Parameters) -> Iterator[Picks]:

@@ -172,3 +172,8 @@ def test_a_capped_grid_and_a_whole_one_end_by_their_own_names(tmp_path: Path) ->
     path.write_text(VARIANTS + "run_cap: 2\n")
     result = run_sweep(path, home=tmp_path / "home", debug=True)
     assert (len(result.trials), result.ended_by) == (2, "run_cap")
+
+
+def test_a_variant_that_leads_through_a_plain_value_is_a_fault_of_that_value() -> None:
+    with pytest.raises(SweepFileError, match=r"trial\.training: must be a mapping"):
+        sweep(("training: {epochs: 3, batch_size: 64}", "training: 3"))
