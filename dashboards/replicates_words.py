@@ -29,10 +29,19 @@ def sentences(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     if table.empty:
         return [*told, f"No configuration is complete under its {seeds} seeds: there is nothing to rank."]
     told += _pareto_set(table, sweep, seeds) if several_metrics(sweep) else _winner(trials, table, sweep, seeds)
-    whole = trials[(trials["trial"] // seeds * seeds).isin(rows.loc[rows["state"] == "COMPLETE", "trial"])]
-    whole = whole.drop(columns=WITHIN, errors="ignore")
     told.append(f"Scores are means over the {seeds} seeds of a configuration, ± their standard deviation (n - 1).")
-    return [*told, *basis(whole, sweep, [*searched(sweep), "seed"])]
+    return [*told, *basis_of(trials, sweep)]
+
+
+def basis_of(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
+    """``basis`` of what is ranked: complete trials, or those of complete configurations, which differ in their seed."""
+    seeds = seeds_of(sweep)
+    if seeds == 1:
+        complete = trials[trials["state"] == "COMPLETE"]
+        return [] if complete.empty else basis(complete, sweep, searched(sweep))
+    rows = grouped(trials, sweep)
+    whole = trials[(trials["trial"] // seeds * seeds).isin(rows.loc[rows["state"] == "COMPLETE", "trial"])]
+    return [] if whole.empty else basis(whole.drop(columns=WITHIN, errors="ignore"), sweep, [*searched(sweep), "seed"])
 
 
 def _counts(trials: pd.DataFrame, rows: pd.DataFrame, seeds: int) -> list[str]:

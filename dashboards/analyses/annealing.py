@@ -18,6 +18,9 @@ def by_schedule(trials: pd.DataFrame, parameter: str = PARAMETER) -> pd.DataFram
     if not {parameter, RATE, UNITS, SCORE} <= set(trials.columns):
         return pd.DataFrame(columns=columns)
     ended = trials[trials["state"].isin(["COMPLETE", "COLLAPSED"]) & trials[parameter].notna()]
+    # A collapsed trial that was stopped has no selected epoch: its last one stands for it.
+    last = {name: ended[name.removeprefix("best/")] for name in (RATE, UNITS) if name.removeprefix("best/") in ended}
+    ended = ended.assign(**{name: ended[name].fillna(values) for name, values in last.items()})
     rows = []
     for schedule, own in ended.groupby(parameter):
         complete = own.loc[own["state"] == "COMPLETE", SCORE]

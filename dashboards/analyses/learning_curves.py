@@ -28,7 +28,9 @@ def learning_curves(curves: pd.DataFrame, trials: pd.DataFrame, sweep: pd.Series
     (that have come so far), ``complete`` (a trial of it came to its end; of the others fewer epochs are there to see).
     """
     metric = metric or str(sweep["metric"])
-    group = dict(zip(trials["trial"], configurations(trials, sweep), strict=True))
+    trials = trials.assign(configuration=configurations(trials, sweep))
+    trials = trials.drop_duplicates(["configuration", "seed"])  # the same seed twice is the same training twice
+    group = dict(zip(trials["trial"], trials["configuration"], strict=True))
     complete = {group[trial] for trial in trials.loc[trials["state"] == "COMPLETE", "trial"]}
     points = curves[(curves["metric"] == metric) & curves["trial"].isin(list(group))]
     rows = []

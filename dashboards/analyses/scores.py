@@ -8,6 +8,7 @@ import pandas as pd
 
 from dashboards.analysis import goal_of, searched, selected_metric
 from dashboards.pareto import can_win
+from dashboards.replicates import seeds_of
 
 SEED = "seed"
 
@@ -35,7 +36,9 @@ def active(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
 
 
 def configurations(trials: pd.DataFrame, sweep: pd.Series[Any]) -> pd.Series[Any]:
-    """For each trial the first one that differs from it in nothing that was searched but the seed."""
+    """For each trial the first one that differs from it in nothing that was searched but the seed; with ``seeds`` its own."""
+    if (seeds := seeds_of(sweep)) > 1:
+        return trials["trial"] // seeds * seeds
     names = [name for name in searched(sweep) if name != SEED and name in trials]
     if not names:
         return pd.Series(trials["trial"].min(), index=trials.index, dtype="int64")

@@ -19,6 +19,7 @@ from dashboards.analyses.scores import active, compared, configurations, metric_
 from dashboards.analyses.softmax import speed_against_exactness
 from dashboards.analysis import ranked, short_names
 from dashboards.figures import posterior, search, training
+from dashboards.replicates import grouped
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -29,20 +30,22 @@ _FEW = 8
 
 
 def figures(trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame) -> Iterator[tuple[str, go.Figure]]:
-    """Each figure and a sentence on how to read it."""
+    """Each figure and a sentence on how to read it; of a sweep with seeds the means of its configurations, but for the plane, the
+    curves and the times."""
     column = metric_of(sweep, None)
+    every, trials = trials, grouped(trials, sweep)
     among = compared(trials, column)
     parameters = active(among, sweep)
     mattered = importance(trials, sweep)
     if len(mattered):
         yield "How much each searched parameter decides who is among the best tenth.", search.importance(mattered, column)
-    points = plane(trials)
+    points = plane(every)
     if len(points) > 1:
         told = "Along a dotted line the ELBO is the same; a collapsed posterior stands at the left, whatever its ELBO."
         yield told, posterior.rate_distortion(points, iso_elbo(points))
-    table = learning_curves(curves, trials, sweep)
+    table = learning_curves(curves, every, sweep)
     if len(table):
-        group = dict(zip(trials["trial"], configurations(trials, sweep), strict=True))
+        group = dict(zip(every["trial"], configurations(every, sweep), strict=True))
         best = list(dict.fromkeys(group[trial] for trial in ranked(trials, sweep).query("rank.notna()")["trial"]))
         told = "The best configurations in colour; a tick where the KL has its full weight for good; pruned ones dotted."
         yield told, training.learning_curves(table, annealing_ends(curves), best[:5], str(sweep["metric"]))
@@ -66,5 +69,5 @@ def figures(trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame) -
                 "Each level's mean, with its 95 % interval, over whatever else was searched.",
                 search.effect(effect(trials, sweep, name), name, column),
             )
-    if {"started", "ended"} <= set(trials.columns):
-        yield "A bar a trial; a lane stands for a worker.", training.timeline(timeline(trials))
+    if {"started", "ended"} <= set(every.columns):
+        yield "A bar a trial; a lane stands for a worker.", training.timeline(timeline(every))

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboards.analysis import ranked, searched
+from dashboards.analysis import ranked
 from dashboards.page.figures import figures
 from dashboards.page.gallery import Exhibit, gallery
 from dashboards.records import load_curves
+from dashboards.replicates import SEEDS, grouped
 from dashboards.replicates import board as board_of
-from dashboards.replicates_words import sentences
+from dashboards.replicates_words import basis_of, sentences
 from dashboards.reports import cells_of, clean, lines_of
-from dashboards.summary import basis
 from dashboards.times import with_times
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def render_page(
     if answer is None:
         progress, *found = sentences(trials, sweep)
         answer = [*found, progress]
-    rests_on = basis(trials[trials["state"] == "COMPLETE"], sweep, searched(sweep))
+    rests_on = basis_of(trials, sweep)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
     template = environment.from_string(resources.files("dashboards.page").joinpath("report.html").read_text())
     return template.render(
@@ -78,6 +78,7 @@ def render_page(
         gallery={title: [(shown.trial, shown.image, lines_of(shown.text)) for shown in of] for title, of in exhibits.items()},
         fairness=[clean(sentence) for sentence in rests_on],
         best=str(board.iloc[0, 1]).partition("-")[0] if ranks and ranks[0] == 1 else None,
+        replicated=SEEDS in board,
         footer=f"{len(trials)} trials, {len(board)} rows; nothing on this page is loaded from elsewhere.",
         plotly=get_plotlyjs(),
     )
@@ -101,7 +102,7 @@ def page_of(
     """
     where: dict[str, Any] = {"home": home, "tracking_uri": tracking_uri}
     curves = load_curves(str(sweep["name"]), **where)
-    best = ranked(trials, sweep).query("rank.notna()")["trial"].head(_SHOWN)
+    best = ranked(grouped(trials, sweep), sweep).query("rank.notna()")["trial"].head(_SHOWN)
     shown = gallery(str(sweep["name"]), [int(number) for number in best], **where)
     return render_page(with_times(trials, **where), sweep, curves, shown, sort=sort, top=top, answer=answer)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shutil
 from pathlib import Path
@@ -109,6 +110,17 @@ def test_figures_draw_the_tables(recorded: tuple[pd.DataFrame, pd.Series[Any], p
     best = min(every.data, key=lambda line: line.y[-1])
     assert best.hovertemplate.startswith(f"trial {trials['best/val/neg_elbo'].idxmin()}<br>")
     assert "&lt;script&gt;" in "".join(note.text for note in every.layout.annotations)
+
+
+def test_seeds_of_one_configuration_are_no_unfairness(recorded: tuple[pd.DataFrame, pd.Series[Any], pd.DataFrame]) -> None:
+    trials, sweep, curves = recorded
+    pairs = trials.assign(seed=[0, 1] * 6)
+    for name in json.loads(sweep["parameters"]):
+        pairs[name] = pairs[name].iloc[::2].repeat(2).to_numpy()
+    replicated = pd.concat([sweep, pd.Series({"seeds": 2})])
+    told = render_page(pairs, replicated, curves, {})
+    assert "NOT equal" not in told
+    assert "The first trial of its best configuration" in told
 
 
 @pytest.mark.slow

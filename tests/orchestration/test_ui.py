@@ -102,7 +102,9 @@ def _group(process: psutil.Process) -> int | None:
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_without_leaving_a_process(recorded: Home, ending: signal.Signals) -> None:
-    code = f"from pathlib import Path\nfrom orchestration.ui import serve\nserve(Path({str(recorded.root)!r}))"
+    # Tests that were started in the background have SIGINT ignored, and with them their children.
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code = f"{heard}from pathlib import Path\nfrom orchestration.ui import serve\nserve(Path({str(recorded.root)!r}))"
     ui = subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True)
     assert ui.stdout is not None
     said: list[str] = []

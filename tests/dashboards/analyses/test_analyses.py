@@ -143,6 +143,12 @@ def test_curves_are_averaged_over_the_seeds_of_a_configuration() -> None:
     assert configurations(trials, sweep_of("x", "seed")).tolist() == [0, 0, 2]
 
 
+def test_the_same_training_twice_is_no_second_seed() -> None:
+    trials = trials_of(x=[1.0, 1.0], seed=[0, 0])
+    curves = pd.DataFrame([(trial, 1, "val/neg_elbo", 4.0) for trial in (0, 1)], columns=["trial", "epoch", "metric", "value"])
+    assert learning_curves(curves, trials, sweep_of("x"))["seeds"].tolist() == [1]
+
+
 def test_annealing_ends_where_the_weight_is_whole() -> None:
     weights = {0: [1, 1, 1], 1: [0.3, 0.7, 1], 2: [0.5, 1, 0.5], 3: [0.2, 0.4, 0.4]}
     rows = [(trial, epoch, "train/beta", value) for trial, values in weights.items() for epoch, value in enumerate(values, 1)]
@@ -193,6 +199,8 @@ def test_progress(goal: str) -> None:
     searched = progress(trials_of(**{SCORE: scores}), sweep_of("x", goal=goal, method="tpe"), random=5)
     assert searched["random"].iloc[0] == pytest.approx(3.0)
     assert progress(trials_of(**{SCORE: scores}), sweep_of("x", method="tpe"), random=4)["random"].isna().all()
+    survivors = trials_of(**{SCORE: [*scores, 99.0]}, state=["COMPLETE"] * 6 + ["PRUNED"])
+    assert progress(survivors, sweep_of("x", goal=goal))["random"].isna().all(), "who is left is no random sample"
 
 
 def test_speed_against_exactness() -> None:
@@ -219,6 +227,8 @@ def test_schedules_and_collapse() -> None:
     assert table["schedule"].tolist() == ["linear", "constant"]
     assert table.iloc[0].tolist() == ["linear", 2, 0.0, 3.0, 4.0, 60.0]
     assert np.isnan(table["neg_elbo"].iloc[1]), "a collapsed score is no one's best"
+    stopped = trials_of(**columns | {"best/val/rate": [2.0, 4.0, np.nan], "val/rate": [9.0, 9.0, 0.01]})
+    assert by_schedule(stopped)["rate"].tolist() == [3.0, 0.01], "stopped before an epoch was selected: its last one"
 
 
 def test_time_and_lanes() -> None:
