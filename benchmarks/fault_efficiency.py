@@ -26,6 +26,7 @@ import psutil
 from tabulate import tabulate
 
 from dashboards import load_curves, load_sweeps, load_trials
+from dashboards.analyses.cost import efficiency
 from tests.faults.sweeps import command, start, wait_for_epochs
 
 SWEEP = """\
@@ -156,12 +157,12 @@ def server_to_come(directory: Path) -> Iterator[tuple[str, Callable[[], None]]]:
 def measured(home: Path, workers: int, tracking_uri: str | None = None) -> tuple[int, int, float, float]:
     """Trials that are complete, points of curves that are missing or stand twice, wall time in s, and efficiency."""
     trials = load_trials("struck", home=home, tracking_uri=tracking_uri)
-    [sweep] = load_sweeps(home=home, tracking_uri=tracking_uri).to_dict("records")
+    sweep = load_sweeps(home=home, tracking_uri=tracking_uri).iloc[0]
     curves = load_curves("struck", home=home, tracking_uri=tracking_uri)
     points = curves[curves["metric"] == "val/neg_elbo"]
     wrong = int(points.duplicated(["trial", "epoch"]).sum()) + abs(EPOCHS - len(points.drop_duplicates(["trial", "epoch"])))
-    efficiency = float(trials["duration_s"].sum()) / (workers * float(sweep["duration_s"]))
-    return int((trials["state"] == "COMPLETE").sum()), wrong, float(sweep["duration_s"]), efficiency
+    complete = int((trials["state"] == "COMPLETE").sum())
+    return complete, wrong, float(sweep["duration_s"]), efficiency(trials, sweep, workers)
 
 
 def struck_by(fault: str, workers: int) -> tuple[int, int, float, float]:

@@ -122,6 +122,15 @@ def last_score(column: str) -> str:
     return f"last {column}"
 
 
+def alike_in(trials: pd.DataFrame, parameters: Sequence[str]) -> pd.Series[Any]:
+    """For each trial the number of its configuration: the same for trials that differ in none of the parameters but the seed."""
+    names = [name for name in parameters if name != "seed"]
+    if not names:
+        return pd.Series(0, index=trials.index)
+    values = trials[names].astype(object)
+    return values.where(values.notna(), "").groupby(names, sort=False).ngroup()
+
+
 def short_names(names: Sequence[str], reserved: Collection[str] = ()) -> dict[str, str]:
     """For each dotted name the shortest end of it that only it has, and that is not ``reserved``.
 

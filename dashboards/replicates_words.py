@@ -12,7 +12,7 @@ from dashboards.pareto import several_metrics
 from dashboards.replicates import SEEDS, WITHIN, grouped, seeds_of, spread
 from dashboards.standing import NO_FURTHER, words_of
 from dashboards.summary import basis, configuration, state_counts, summary, troubles
-from dashboards.words import number
+from dashboards.words import begin, number
 
 _LISTED = 6
 """Configurations that are named one by one."""
@@ -63,7 +63,7 @@ def _given_up(rows: pd.DataFrame, seeds: int) -> list[str]:
         for _, row in cut.head(_LISTED).iterrows()
     ]
     more = [f"and {len(cut) - _LISTED} more"] if len(cut) > _LISTED else []
-    return [_begin("; ".join([*told, *more]) + ".")] if told else []
+    return [begin("; ".join([*told, *more]) + ".")] if told else []
 
 
 def _winner(trials: pd.DataFrame, table: pd.DataFrame, sweep: pd.Series[Any], seeds: int) -> list[str]:
@@ -71,12 +71,12 @@ def _winner(trials: pd.DataFrame, table: pd.DataFrame, sweep: pd.Series[Any], se
     first = table.iloc[0]
     score = f"mean {column} {_with_spread(first, column)} over {seeds} seeds"
     if len(table) == 1:
-        return [f"{_begin(_named(first, parameters, seeds))} is the only one ranked: {score}."]
+        return [f"{begin(_named(first, parameters, seeds))} is the only one ranked: {score}."]
     second = table.iloc[1]
     better = "lower" if sweep["goal"] == "minimize" else "higher"
     lead = abs(float(first[column]) - float(second[column]))
     return [
-        f"{_begin(_named(first, parameters, seeds))} won: {score}, {number(lead)} {better} than the runner-up,"
+        f"{begin(_named(first, parameters, seeds))} won: {score}, {number(lead)} {better} than the runner-up,"
         f" {_named(second, parameters, seeds)}.",
         f"{_seed_by_seed(trials, int(first['trial']), int(second['trial']), sweep, seeds)} The best of {len(table)} is partly the"
         f" luckiest: vae-sweeps confirm {sweep['name']} trains it again under seeds that chose nothing.",
@@ -110,7 +110,3 @@ def _named(row: pd.Series[Any], parameters: Sequence[str], seeds: int) -> str:
 def _with_spread(row: pd.Series[Any], column: str) -> str:
     deviation = row[spread(column)]
     return number(row[column]) + ("" if pd.isna(deviation) else f" ± {deviation:.2g}")
-
-
-def _begin(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboards.analysis import STATES, goal_of, ranked, searched, selected_metric, short_names
+from dashboards.analysis import STATES, alike_in, goal_of, ranked, searched, selected_metric, short_names
 from dashboards.pareto import can_win, outcome_constraints, several_metrics
 from dashboards.schedules import Stint, in_words, stints
 from dashboards.scored import estimators, incomparable
@@ -173,7 +173,7 @@ def _one_winner(table: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
 
 def _doubt(table: pd.DataFrame, lead: float, parameters: Sequence[str]) -> str:
     """What the lead of the first trial over the second is worth."""
-    alike = _configurations(table, parameters)
+    alike = alike_in(table, parameters)
     if alike.iloc[0] == alike.iloc[1] and table["seed"].iloc[:2].nunique() == 2:
         return "These two differ only in their seed: the lead is chance, not a finding."
     if "schedule" in table:
@@ -183,18 +183,9 @@ def _doubt(table: pd.DataFrame, lead: float, parameters: Sequence[str]) -> str:
     return "This is one trial against one: compare their configurations by the means below."
 
 
-def _configurations(trials: pd.DataFrame, parameters: Sequence[str]) -> pd.Series[Any]:
-    """For each trial the number of its configuration: the same for trials that differ in nothing searched but the seed."""
-    names = [name for name in parameters if name != "seed"]
-    if not names:
-        return pd.Series(0, index=trials.index)
-    values = trials[names].astype(object)
-    return values.where(values.notna(), "").groupby(names, sort=False).ngroup()
-
-
 def _by_seed(trials: pd.DataFrame, parameters: Sequence[str]) -> list[pd.DataFrame]:
     """The trials of each configuration, one a seed: the same seed twice is the same training twice."""
-    return [alike.drop_duplicates("seed") for _, alike in trials.groupby(_configurations(trials, parameters))]
+    return [alike.drop_duplicates("seed") for _, alike in trials.groupby(alike_in(trials, parameters))]
 
 
 def _replicates(table: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:

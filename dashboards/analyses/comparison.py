@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dashboards.analyses.scores import compared, metric_of
-from dashboards.analysis import best_value, goal_of, searched
+from dashboards.analysis import best_value, goal_of
 
 
 def compare(sweeps: Mapping[str, tuple[pd.DataFrame, pd.Series[Any]]]) -> pd.DataFrame:
@@ -36,9 +36,3 @@ def compare(sweeps: Mapping[str, tuple[pd.DataFrame, pd.Series[Any]]]) -> pd.Dat
             }
         )
     return pd.DataFrame(rows)
-
-
-def shared_parameters(sweeps: Mapping[str, tuple[pd.DataFrame, pd.Series[Any]]]) -> list[str]:
-    """What all of them searched, in the first one's order."""
-    lists = [searched(sweep) for _, sweep in sweeps.values()]
-    return [name for name in lists[0] if all(name in other for other in lists[1:])] if lists else []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
 
-from dashboards.analyses.scores import active, compared, lower_is_better, metric_of
+from dashboards.analyses.scores import INACTIVE, active, compared, is_number, is_wide, lower_is_better, metric_of
 
 if TYPE_CHECKING:
     import optuna
@@ -17,10 +17,7 @@ Method = Literal["ped_anova", "fanova"]
 FEWEST = 8
 """With fewer complete trials nothing is said."""
 _COLUMNS = {"parameter": "str", "importance": "float64", "trials": "int64"}
-_SPREAD = 50.0
-"""A positive parameter whose values spread further is taken to be searched on a logarithmic scale."""
 _SEED = 0
-_INACTIVE = "not active"
 
 
 def importance(
@@ -78,9 +75,9 @@ def _fanova(trials: pd.DataFrame, scores: pd.Series[Any], names: Sequence[str]) 
 
 def _filled(values: pd.Series[Any]) -> pd.Series[Any]:
     """What is missing becomes the middle value of a number, and else a level of its own."""
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+    if is_number(values):
         return values.fillna(values.dropna().quantile(0.5, interpolation="nearest"))
-    return values.astype("object").where(values.notna(), _INACTIVE)
+    return values.astype("object").where(values.notna(), INACTIVE)
 
 
 def _study(trials: pd.DataFrame, scores: pd.Series[Any], names: Sequence[str]) -> optuna.Study:
@@ -107,10 +104,10 @@ def _distribution(values: pd.Series[Any]) -> optuna.distributions.BaseDistributi
     """The range that the values take; the record does not say what could have been drawn."""
     import optuna
 
-    if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
+    if not is_number(values):
         return optuna.distributions.CategoricalDistribution(sorted({_plain(value) for value in values}, key=str))
     low, high = float(values.min()), float(values.max())
-    log = low > 0 and high / low > _SPREAD
+    log = is_wide(values)
     if pd.api.types.is_integer_dtype(values):
         return optuna.distributions.IntDistribution(int(low), int(high), log=log)
     return optuna.distributions.FloatDistribution(low, high, log=log)

@@ -6,11 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from dashboards.analysis import goal_of, searched, selected_metric
+from dashboards.analysis import alike_in, goal_of, searched, selected_metric
 from dashboards.pareto import can_win
 from dashboards.replicates import seeds_of
 
-SEED = "seed"
+INACTIVE = "not active"
+"""In place of a conditional parameter that a trial does not have."""
+_WIDE = 50.0
 
 
 def metric_of(sweep: pd.Series[Any], metric: str | None) -> str:
@@ -39,8 +41,15 @@ def configurations(trials: pd.DataFrame, sweep: pd.Series[Any]) -> pd.Series[Any
     """For each trial the first one that differs from it in nothing that was searched but the seed; with ``seeds`` its own."""
     if (seeds := seeds_of(sweep)) > 1:
         return trials["trial"] // seeds * seeds
-    names = [name for name in searched(sweep) if name != SEED and name in trials]
-    if not names:
-        return pd.Series(trials["trial"].min(), index=trials.index, dtype="int64")
-    keys = trials[names].astype("object").where(trials[names].notna(), None).apply(tuple, axis=1)
-    return trials.groupby(keys)["trial"].transform("min").astype("int64")
+    alike = alike_in(trials, [name for name in searched(sweep) if name in trials])
+    return trials.groupby(alike)["trial"].transform("min").astype("int64")
+
+
+def is_number(values: pd.Series[Any]) -> bool:
+    """Whether a parameter's values are numbers; true and false are none."""
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def is_wide(values: pd.Series[Any]) -> bool:
+    """Whether a parameter's numbers are positive and spread so far that it was searched on a logarithmic scale."""
+    return len(values) > 0 and bool(values.min() > 0) and bool(values.max() / values.min() > _WIDE)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from dashboards.analyses.scores import INACTIVE, is_number, is_wide
 from dashboards.figures.style import COLORS, HEIGHT, MUTED, SEQUENTIAL, figure, text
 
 if TYPE_CHECKING:
@@ -77,10 +78,8 @@ def parallel(trials: pd.DataFrame, parameters: Sequence[str], names: dict[str, s
     return drawn
 
 
-_ABSENT = "not active"
 _BELOW = -0.15
 """Where a parameter stands that a trial does not have; the axis goes from 0 to 1."""
-_LOG_SPREAD = 50.0
 _FEW = 5
 """Ticks of an axis."""
 
@@ -99,9 +98,9 @@ def _axis(values: pd.Series[Any], label: str) -> _Axis:
     import numpy as np
 
     there = values.dropna()
-    absent = [(_BELOW, _ABSENT)] if len(there) < len(values) else []
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        log = len(there) > 0 and there.min() > 0 and there.max() / there.min() > _LOG_SPREAD
+    absent = [(_BELOW, INACTIVE)] if len(there) < len(values) else []
+    if is_number(values):
+        log = is_wide(there)
         numbers = values.astype("float64")
         scaled = numbers.map(np.log10) if log else numbers
         low, high = float(scaled.min()), float(scaled.max())
@@ -109,12 +108,12 @@ def _axis(values: pd.Series[Any], label: str) -> _Axis:
         few = sorted(set(scaled.dropna()))
         ends = few if len(few) <= _FEW else np.linspace(low, high, _FEW)
         ticks = [((at - low) / (high - low) if high > low else 0.5, f"{10**at if log else at:.4g}") for at in ends]
-        words = [_ABSENT if pd.isna(value) else f"{value:.4g}" for value in values]
+        words = [INACTIVE if pd.isna(value) else f"{value:.4g}" for value in values]
         return _Axis(text(f"{label} (log)" if log else label), places.fillna(_BELOW), words, [*ticks, *absent])
     levels = sorted({str(value) for value in there})
     spread = max(1, len(levels) - 1)
-    words = [_ABSENT if pd.isna(value) else str(value) for value in values]
-    places = pd.Series([_BELOW if word == _ABSENT else levels.index(word) / spread for word in words])
+    words = [INACTIVE if pd.isna(value) else str(value) for value in values]
+    places = pd.Series([_BELOW if word == INACTIVE else levels.index(word) / spread for word in words])
     ticks = [(place / spread, text(level)) for place, level in enumerate(levels)]
     return _Axis(text(label), places, [text(word) for word in words], [*ticks, *absent])
 

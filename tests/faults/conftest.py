@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestration import run_sweep
-from tests.conftest import TINY, comparable
+from tests.conftest import TINY
 from tests.faults.postgres import Postgres, running_postgres
+from tests.faults.sweeps import left_alone
 
 LONGER = TINY.replace("epochs: 3", "epochs: 30")
 """Long enough to be hit in the middle."""
@@ -27,10 +27,7 @@ def longer(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The table of the same sweep, left alone."""
-    directory = tmp_path_factory.mktemp("undisturbed")
-    (directory / "tiny.yaml").write_text(LONGER)
-    run_sweep(directory / "tiny.yaml", home=directory / "home", debug=True)
-    return comparable("tiny", directory / "home")
+    return left_alone(tmp_path_factory.mktemp("undisturbed"), LONGER)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from dashboards import load_curves
+from orchestration import run_sweep
 from tests.conftest import ROOT, comparable
 
 
@@ -65,3 +66,10 @@ def assert_same(home: Path, undisturbed: pd.DataFrame, name: str = "tiny") -> No
     """The sweep's table is bitwise the undisturbed one's, and no metric point stands twice."""
     pd.testing.assert_frame_equal(comparable(name, home), undisturbed, check_exact=True)
     assert not load_curves(name, home=home).duplicated(["trial", "metric", "epoch"]).any()
+
+
+def left_alone(directory: Path, text: str) -> pd.DataFrame:
+    """The table of a sweep that nothing happens to, run in a home of its own below ``directory``."""
+    (directory / "tiny.yaml").write_text(text)
+    run_sweep(directory / "tiny.yaml", home=directory / "home", debug=True)
+    return comparable("tiny", directory / "home")

@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 
 from dashboards import load_trials
-from orchestration import run_sweep
-from tests.conftest import TINY, comparable
+from tests.conftest import TINY
 from tests.faults.postgres import Postgres
-from tests.faults.sweeps import assert_same, command, start, wait_for_epochs
+from tests.faults.sweeps import assert_same, command, left_alone, start, wait_for_epochs
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
@@ -23,10 +22,7 @@ AWAY_S = 20.0
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    directory = tmp_path_factory.mktemp("undisturbed")
-    (directory / "tiny.yaml").write_text(SWEEP)
-    run_sweep(directory / "tiny.yaml", home=directory / "home", debug=True)
-    return comparable("tiny", directory / "home")
+    return left_alone(tmp_path_factory.mktemp("undisturbed"), SWEEP)
 
 
 @pytest.mark.parametrize("database", ["optuna.db", "mlflow.db"])

@@ -11,9 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestration import run_sweep
-from tests.conftest import TINY, comparable
-from tests.faults.sweeps import assert_same, start, wait_for_epochs
+from tests.conftest import TINY
+from tests.faults.sweeps import assert_same, left_alone, start, wait_for_epochs
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
@@ -23,10 +22,7 @@ FULL_S = 8.0
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    directory = tmp_path_factory.mktemp("undisturbed")
-    (directory / "tiny.yaml").write_text(SWEEP)
-    run_sweep(directory / "tiny.yaml", home=directory / "home", debug=True)
-    return comparable("tiny", directory / "home")
+    return left_alone(tmp_path_factory.mktemp("undisturbed"), SWEEP)
 
 
 @pytest.fixture

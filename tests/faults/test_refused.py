@@ -13,10 +13,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from orchestration import run_sweep
-from tests.conftest import TINY, comparable
+from tests.conftest import TINY
 from tests.faults.postgres import Postgres
-from tests.faults.sweeps import assert_same, command, start
+from tests.faults.sweeps import assert_same, command, left_alone, start
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
@@ -25,10 +24,7 @@ SWEEP = TINY.replace("epochs: 3", "epochs: 20").replace("run_cap: 4", "run_cap: 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    directory = tmp_path_factory.mktemp("undisturbed")
-    (directory / "tiny.yaml").write_text(SWEEP)
-    run_sweep(directory / "tiny.yaml", home=directory / "home", debug=True)
-    return comparable("tiny", directory / "home")
+    return left_alone(tmp_path_factory.mktemp("undisturbed"), SWEEP)
 
 
 @pytest.mark.parametrize(

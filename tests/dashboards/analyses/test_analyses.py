@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from dashboards.analyses.annealing import by_schedule
-from dashboards.analyses.comparison import compare, shared_parameters
+from dashboards.analyses.comparison import compare
 from dashboards.analyses.cost import efficiency, hours_by_state, timeline
-from dashboards.analyses.effects import effect, slices, together
+from dashboards.analyses.effects import effect
 from dashboards.analyses.importance import importance
 from dashboards.analyses.intervals import mean_interval
 from dashboards.analyses.learning_curves import annealing_ends, learning_curves
@@ -92,7 +92,7 @@ def test_trials_without_a_fair_score_have_no_part() -> None:
     trials = trials_of(x=np.arange(20.0), **{SCORE: np.arange(20.0)})
     trials.loc[0, "state"] = "PRUNED"
     assert importance(trials, sweep_of("x"))["trials"].tolist() == [19]
-    assert 0 not in set(slices(trials, sweep_of("x"), "x")["trial"])
+    assert effect(trials, sweep_of("x"), "x")["trials"].sum() == 19
 
 
 def test_the_plane_and_its_frontier() -> None:
@@ -168,18 +168,6 @@ def test_an_effect_has_the_levels_of_the_parameter() -> None:
     binned = effect(trials_of(p=np.linspace(0, 1, 50), **{SCORE: np.linspace(0, 1, 50)}), sweep_of("p"), "p")
     assert binned["trials"].tolist() == [10] * 5
     assert binned["mean"].is_monotonic_increasing
-
-
-def test_two_parameters_together() -> None:
-    pairs = list(itertools.product([1, 2], ["a", "b"], [0, 1]))
-    trials = trials_of(p=[pair[0] for pair in pairs], q=[pair[1] for pair in pairs], **{SCORE: range(8)})
-    table = together(trials, sweep_of("p", "q"), "p", "q")
-    assert table.values.tolist() == [
-        ["1", "a", 2, 0.5, 0.0],
-        ["1", "b", 2, 2.5, 2.0],
-        ["2", "a", 2, 4.5, 4.0],
-        ["2", "b", 2, 6.5, 6.0],
-    ]
 
 
 def test_the_expected_best_of_random_draws() -> None:
@@ -268,7 +256,6 @@ def test_sweeps_beside_each_other() -> None:
         ["one", 2.0, 1, 2.5, True],
         ["two", 1.0, 0, 3.0, False],
     ]
-    assert shared_parameters(sweeps) == ["y"]
 
 
 def test_intervals() -> None:
