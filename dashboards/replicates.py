@@ -14,7 +14,7 @@ import pandas as pd
 
 from dashboards.analysis import best_value, leaderboard, ranked, selected_metric
 from dashboards.pareto import several_metrics
-from dashboards.standing import standing
+from dashboards.standing import Ending, reason_of, standing
 
 CONFIGURATION = "configuration"
 """The column of ``load_trials`` that says which one a trial belongs to."""
@@ -50,8 +50,10 @@ def grouped(trials: pd.DataFrame, sweep: pd.Series[Any]) -> pd.DataFrame:
     frame = groups.head(1).copy()
     frame.index = pd.Index(frame["trial"] // seeds)
     frame["trial"] = frame.index * seeds
-    frame["state"] = pd.Series({number: _standing(runs, seeds, sweep) for number, runs in groups}, dtype="str")
-    frame["reason"] = groups["reason"].agg(lambda reasons: next((reason for reason in reasons if reason), ""))
+    endings = {number: list(zip(runs["state"], runs["reason"], strict=True)) for number, runs in groups}
+    states = {number: _standing(own, seeds, sweep) for number, own in endings.items()}
+    frame["state"] = pd.Series(states, dtype="str")
+    frame["reason"] = pd.Series({number: reason_of(own, states[number]) for number, own in endings.items()}, dtype="str")
     frame["duration_s"] = groups["duration_s"].sum(min_count=1)
     frame["epochs"] = groups["epochs"].max()
     complete = trials[trials["state"] == "COMPLETE"]
@@ -64,9 +66,9 @@ def grouped(trials: pd.DataFrame, sweep: pd.Series[Any]) -> pd.DataFrame:
     return pd.concat([frame, deviations, (counts.astype(str) + f"/{seeds}").rename(SEEDS)], axis=1).reset_index(drop=True)
 
 
-def _standing(runs: pd.DataFrame, seeds: int, sweep: pd.Series[Any]) -> str:
-    stands = standing(list(zip(runs["state"], runs["reason"], strict=True)), seeds)
-    unfinished = stands == "RUNNING" and sweep["state"] != "RUNNING" and not (runs["state"] == "RUNNING").any()
+def _standing(endings: Sequence[Ending], seeds: int, sweep: pd.Series[Any]) -> str:
+    stands = standing(endings, seeds)
+    unfinished = stands == "RUNNING" and sweep["state"] != "RUNNING" and "RUNNING" not in dict(endings)
     return "STOPPED" if unfinished else stands
 
 

@@ -31,6 +31,13 @@ def standing(trials: Sequence[Ending], seeds: int) -> Standing:
     return "PRUNED" if is_cut(trials) else "RUNNING"
 
 
+def reason_of(trials: Sequence[Ending], stands: str) -> str:
+    """Why a configuration stands so: what the trial says that decided it, else the first that says anything."""
+    worst = [reason for state, reason in trials if state == stands and state in _WORST]
+    cut = [reason for _, reason in trials if NO_FURTHER in reason]
+    return next(filter(None, [*worst, *cut, *(reason for _, reason in trials)]), "")
+
+
 def is_cut(trials: Iterable[Ending]) -> bool:
     """Whether no further trial of a configuration is begun, whatever those that run come to."""
     return any(state in _WORST or NO_FURTHER in reason for state, reason in trials)

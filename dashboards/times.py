@@ -13,7 +13,9 @@ from dashboards.store import open_store
 _UTC = "datetime64[ms, UTC]"
 
 
-def with_times(trials: pd.DataFrame, *, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.DataFrame:
+def with_times(
+    trials: pd.DataFrame, sweep: pd.Series[Any], *, home: str | Path | None = None, tracking_uri: str | None = None
+) -> pd.DataFrame:
     """The frame of ``load_trials`` with the columns ``started`` and ``ended`` (missing while a trial runs).
 
     A trial that was gone on with keeps its first start, so that its time holds the pauses.
@@ -22,7 +24,8 @@ def with_times(trials: pd.DataFrame, *, home: str | Path | None = None, tracking
         NoHome, StoreError: as ``open_store``.
     """
     with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
-        infos = {run.info.run_id: run.info for run in store.runs("tags.kind = 'trial'")}
+        own = store.runs(f"tags.kind = 'trial' AND tags.mlflow.parentRunId = '{sweep['run_id']}'")
+    infos = {run.info.run_id: run.info for run in own}
     started = [infos[run_id].start_time for run_id in trials["run_id"]]
     states = zip(trials["run_id"], trials["state"], strict=True)
     ended = [None if state == "RUNNING" else infos[run_id].end_time for run_id, state in states]

@@ -44,6 +44,15 @@ def find_trial(run: str, *, home: str | Path | None = None, tracking_uri: str | 
     """
     sweep, slash, number = run.partition("/")
     run_id = _by_number(sweep, number, home, tracking_uri) if slash else _best_or_id(run, home, tracking_uri)
+    return trial_of(run_id, home=home, tracking_uri=tracking_uri)
+
+
+def trial_of(run_id: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> TrialRecord:
+    """The trial whose run has this id, which must be there.
+
+    Raises:
+        NoHome, StoreError: as ``open_store``.
+    """
     with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
         found = store.client.get_run(run_id)
     return TrialRecord(

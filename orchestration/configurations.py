@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from dashboards.standing import standing
+from dashboards.standing import reason_of, standing
 from orchestration.outcome import Outcome
 from orchestration.trial_state import TrialView
 
@@ -32,13 +32,15 @@ def configurations(views: Iterable[TrialView], seeds: int, outcome: Outcome) -> 
     for number, trials in by_configuration(views, seeds).items():
         means = mean_of([outcome.with_violation(trial.metrics) for trial in trials if trial.state == "COMPLETE"])
         values = [trial.value for trial in trials if trial.state == "COMPLETE" and trial.value is not None]
+        endings = [(trial.state, trial.reason) for trial in trials]
+        stands = standing(endings, seeds)
         found.append(
             TrialView(
                 number * seeds,
                 {name: value for name, value in trials[0].assignment.items() if name != "seed"},
                 epochs=trials[0].epochs,
-                state=standing([(trial.state, trial.reason) for trial in trials], seeds),
-                reason=next((trial.reason for trial in trials if trial.reason), ""),
+                state=stands,
+                reason=reason_of(endings, stands),
                 epoch=max(trial.epoch for trial in trials),
                 value=math.fsum(values) / len(values) if values else None,
                 metrics=means,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from orchestration.file_lock import locked
 from orchestration.whole_file import write_whole
@@ -31,21 +31,13 @@ class Orders:
     """Instead of the file's."""
 
 
-def give(path: Path, **orders: Any) -> Orders:
-    """Adds orders to those that the file holds; the whole of them. A reader sees the old or the new, never a part."""
-    with orders_locked(path):
-        given = replace(read(path), **orders)
-        write(path, given)
-    return given
-
-
 def orders_locked(path: Path) -> AbstractContextManager[None]:
     """Held while the orders are changed, or those to an earlier driver forgotten."""
     return locked(path.with_suffix(".lock"))
 
 
 def write(path: Path, orders: Orders) -> None:
-    """In place of those that the file holds. Hold ``orders_locked``."""
+    """In place of those that the file holds; a reader sees the old or the new, never a part. Hold ``orders_locked``."""
     write_whole(path, json.dumps(asdict(orders)))
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dashboards.errors import UnknownRun
-from dashboards.trial import find_trial, trial_artifacts
+from dashboards.trial import trial_artifacts, trial_of
 
 KINDS = {"samples": "Samples from the prior", "reconstructions": "Reconstructions of test examples"}
 _BLOCKS = 6
@@ -27,16 +28,19 @@ class Exhibit:
 
 
 def gallery(
-    sweep: str, trials: list[int], *, home: str | Path | None = None, tracking_uri: str | None = None
+    trials: Mapping[int, str], *, home: str | Path | None = None, tracking_uri: str | None = None
 ) -> dict[str, list[Exhibit]]:
     """By title, what each of the trials keeps; one that keeps nothing is left out.
+
+    Args:
+        trials: their run ids, by number.
 
     Raises:
         NoHome, StoreError: as ``open_store``.
     """
     found: dict[str, list[Exhibit]] = {title: [] for title in KINDS.values()}
-    for number in trials:
-        record = find_trial(f"{sweep}/{number}", home=home, tracking_uri=tracking_uri)
+    for number, run_id in trials.items():
+        record = trial_of(run_id, home=home, tracking_uri=tracking_uri)
         with (
             contextlib.suppress(UnknownRun),
             trial_artifacts(record, "samples", home=home, tracking_uri=tracking_uri) as directory,

@@ -102,9 +102,9 @@ def page_of(
     """
     where: dict[str, Any] = {"home": home, "tracking_uri": tracking_uri}
     curves = load_curves(str(sweep["name"]), **where)
-    best = ranked(grouped(trials, sweep), sweep).query("rank.notna()")["trial"].head(_SHOWN)
-    shown = gallery(str(sweep["name"]), [int(number) for number in best], **where)
-    return render_page(with_times(trials, **where), sweep, curves, shown, sort=sort, top=top, answer=answer)
+    best = ranked(grouped(trials, sweep), sweep).query("rank.notna()").head(_SHOWN)
+    shown = gallery(dict(zip(best["trial"], best["run_id"], strict=True)), **where)
+    return render_page(with_times(trials, sweep, **where), sweep, curves, shown, sort=sort, top=top, answer=answer)
 
 
 def _div(figure: go.Figure, place: int) -> str:

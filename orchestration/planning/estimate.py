@@ -15,8 +15,9 @@ from orchestration.planning.figures import EPOCH_S, Estimate, Span, Variant
 from orchestration.planning.plan import Plan, concurrency, play_through, repeated, rungs_of
 from orchestration.planning.profile import LEAST_S, Profile, profile
 from orchestration.planning.simulate import Course, Played
-from orchestration.planning.structure import Structure, first_candidate
+from orchestration.planning.structure import Structure
 from orchestration.spec import SweepSpec
+from orchestration.spec.annealing import first_candidate
 
 if TYPE_CHECKING:
     from vae_core.config import TrialConfig

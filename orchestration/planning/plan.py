@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from orchestration.planning.draws import Drawn, draw, known_trials
 from orchestration.planning.simulate import NO_LIMIT, Course, Limit, Played, replay
-from orchestration.planning.structure import Structure, count_structures, first_candidate, label_of, structure_of
+from orchestration.planning.structure import Structure, count_structures, label_of, structure_of
 from orchestration.spec import Assignment, Resources, SearchSpace, SweepSpec, planned_trials
+from orchestration.spec.annealing import MANY_STEPS, first_candidate
 from orchestration.spec.beware import warnings_of
 from orchestration.spec.confirmation import SEED
 from orchestration.spec.early_terminate import Asha, Hyperband, NoStopping, Patient, Pbt, Wilcoxon
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from orchestration.planning.figures import Estimate
     from vae_core.config import TrialConfig
 
-_MANY_STEPS = 1000
-"""An epoch's where the data's size is not known: shares of the steps are then shares of the epochs."""
 _REPLAYED_EPOCHS = 200_000
 """Of all replays together, which is about a second."""
 
@@ -203,7 +202,7 @@ def rungs_of(spec: SweepSpec, played: Sequence[Played], courses: Sequence[Course
 
 def _static(spec: SweepSpec, drawn: list[Drawn], configs: list[TrialConfig], told: int, at_once: int, limited_by: str) -> Plan:
     structures, exact = count_structures(spec)
-    candidates = [first_candidate(config, _MANY_STEPS) for config in configs]
+    candidates = [first_candidate(config, MANY_STEPS) for config in configs]
     courses = [Course(config.training.epochs, candidate) for config, candidate in zip(configs, candidates, strict=True)]
     trials = planned_trials(spec)
     played = play_through(spec, repeated(courses, trials), at_once, timed=False) if courses else []

@@ -1,4 +1,4 @@
-"""Which trials compute the same, so that what one of them costs is what the others cost; and when annealing ends.
+"""Which trials compute the same, so that what one of them costs is what the others cost.
 
 Two trials have the same structure where they differ only in what changes no computation: numbers that weigh or scale, schedules,
 the seed, and how many epochs there are. A float counts by whether it is 0, as a rate of dropout may be; of the data all counts.
@@ -7,7 +7,6 @@ the seed, and how many epochs there are. A float counts by whether it is 0, as a
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,6 @@ from orchestration.spec import SweepSpec
 from orchestration.spec.parameters import Choices, Leaf, Range, Variants
 from orchestration.spec.search_space import Assignment, Parameters, assign, combinations, make_trial_config, points
 from vae_core.config import TrialConfig
-from vae_core.procedures.config import Pretraining
 
 Structure = tuple[tuple[str, Any], ...]
 """What is computed: names below the trial config, with a value each; a float is 0 or "some"."""
@@ -63,30 +61,6 @@ def label_of(assignment: Assignment, structure: Structure) -> str:
         elif own.get(name, "some") != "some":
             words.append(_said(name, value))
     return " ".join(words) or "every trial"
-
-
-def annealing_end(config: TrialConfig, total: int) -> int:
-    """The first of ``total`` planned steps from which on epochs are candidates: ``Trainer.annealing_end``, without torch."""
-    procedure = config.training.procedure
-    if isinstance(procedure, Pretraining):
-        before = round(procedure.epochs / config.training.epochs * total)
-        return before + max(1, _objective_end(config, total - before))
-    return _objective_end(config, total)
-
-
-def first_candidate(config: TrialConfig, steps_per_epoch: int) -> int:
-    """The first epoch, from 1, that may be selected, and be judged by a stopping rule."""
-    end = annealing_end(config, config.training.epochs * steps_per_epoch)
-    return max(1, math.ceil(end / steps_per_epoch))
-
-
-def _objective_end(config: TrialConfig, total: int) -> int:
-    objective = config.objective
-    feedback = getattr(objective, "feedback", None)
-    if feedback is not None:  # stands in place of annealing
-        return int(feedback.schedule.end(total)) if hasattr(feedback, "schedule") else 0
-    annealing = getattr(objective, "annealing", None)
-    return 0 if annealing is None else int(annealing.end(total))
 
 
 def _costless(name: str) -> bool:

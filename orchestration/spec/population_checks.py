@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestration.spec.annealing import MANY_STEPS, first_candidate
 from orchestration.spec.early_terminate import Pbt
 from orchestration.spec.faults import Fault, listed, nearest_name
 from orchestration.spec.parameters import AnyParameter, Choices, Variants
@@ -15,8 +16,6 @@ from vae_core.mutable import MUTABLE
 
 METHODS = ("random", "qmc", "grid")
 """Methods whose every point is drawn before a trial has ended."""
-_MANY_STEPS = 1000
-"""An epoch's, for shares of the steps to be shares of the epochs."""
 
 
 def population_faults(source: Source, spec: SweepSpec, trials: Trials) -> Iterator[Fault]:
@@ -70,6 +69,4 @@ def _without_barrier(source: Source, rule: Pbt, trials: Trials) -> Iterator[Faul
 
 def _annealed_by(config: TrialConfig) -> int:
     """About the epoch by which annealing has ended."""
-    from orchestration.planning.structure import first_candidate
-
-    return first_candidate(config, _MANY_STEPS)
+    return first_candidate(config, MANY_STEPS)

@@ -14,7 +14,7 @@ from dashboards import load_sweeps, load_trials, render_report
 from dashboards.analysis import ranked
 from dashboards.errors import StoreError
 from dashboards.replicates import board, grouped
-from dashboards.standing import NO_FURTHER, standing, words_of
+from dashboards.standing import NO_FURTHER, reason_of, standing, words_of
 from dashboards.status import status_lines
 from dashboards.trial import find_trial
 from tests.dashboards.conftest import Writer
@@ -157,3 +157,22 @@ def test_a_record_of_something_else_is_refused(writer: Writer) -> None:
     writer.sweep("seedy", ["optimizer.lr"], seeds="many")
     with pytest.raises(StoreError, match=r"the tag 'seeds' of the run .* is no number of seeds: 'many'"):
         load_sweeps(home=writer.home)
+
+
+@pytest.mark.parametrize(
+    ("endings", "stands", "reason"),
+    [
+        (
+            [("COMPLETE", "patience"), ("COMPLETE", "patience; no further seeds: worse")],
+            "PRUNED",
+            "patience; no further seeds: worse",
+        ),
+        ([("COMPLETE", "patience"), ("FAILED", "NaN loss at step 3")], "FAILED", "NaN loss at step 3"),
+        ([("COMPLETE", "no further seeds: worse"), ("FAILED", "NaN loss at step 3")], "FAILED", "NaN loss at step 3"),
+        ([("COMPLETE", ""), ("COMPLETE", "patience")], "COMPLETE", "patience"),
+        ([("COMPLETE", "")], "COMPLETE", ""),
+    ],
+)
+def test_a_configuration_stands_so_for_what_decided_it(endings: list[tuple[str, str]], stands: str, reason: str) -> None:
+    assert standing(endings, seeds=len(endings) + (stands == "PRUNED")) == stands
+    assert reason_of(endings, stands) == reason

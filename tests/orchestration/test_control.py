@@ -12,7 +12,7 @@ import pytest
 
 from dashboards.home import Home, resolve_home
 from orchestration import launch, run_sweep
-from orchestration.control import CONTROL_FILE, give, read
+from orchestration.control import CONTROL_FILE, Orders, clear, read, write
 from orchestration.driver_lock import holder, only_driver, order
 from orchestration.driver_log import LOG_FILE
 from orchestration.errors import DriverBusy, LaunchError
@@ -30,30 +30,31 @@ def where(home: Path) -> Home:
     return where
 
 
-def test_two_orders_at_once(tmp_path: Path) -> None:
-    for round_ in range(100):
-        path = tmp_path / str(round_) / CONTROL_FILE
-        path.parent.mkdir()
-        both = threading.Barrier(2)
+def test_two_orders_at_once(where: Home) -> None:
+    control = where.sweep_dir("tiny") / CONTROL_FILE
+    with only_driver("tiny", where):
+        for _ in range(100):
+            clear(control)
+            both = threading.Barrier(2)
 
-        def say(path: Path = path, both: threading.Barrier = both, **orders: Any) -> None:
-            both.wait()
-            give(path, **orders)
+            def say(both: threading.Barrier = both, **orders: Any) -> None:
+                both.wait()
+                order("tiny", where, **orders)
 
-        threads = [threading.Thread(target=say, kwargs=orders) for orders in ({"stop": "after"}, {"max_concurrent_trials": 3})]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        orders = read(path)
-        assert (orders.stop, orders.max_concurrent_trials) == ("after", 3)
+            told = [threading.Thread(target=say, kwargs=orders) for orders in ({"stop": "after"}, {"max_concurrent_trials": 3})]
+            for thread in told:
+                thread.start()
+            for thread in told:
+                thread.join()
+            orders = read(control)
+            assert (orders.stop, orders.max_concurrent_trials) == ("after", 3)
 
 
 def test_an_order_as_soon_as_there_is_a_driver(where: Home) -> None:
     """What is given to one that begins is obeyed by it; what was given to the one before is forgotten."""
     control = where.sweep_dir("tiny") / CONTROL_FILE
     for _ in range(50):
-        give(control, stop="now")
+        write(control, Orders(stop="now"))
         told = threading.Thread(target=keep_ordering, args=(where,))
         told.start()
         with only_driver("tiny", where):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.control import give, read
+from orchestration.control import Orders, read, write
 from orchestration.driver import Driver
 from orchestration.messages import Message
 from orchestration.spec import SweepSpec, load_sweep, spec_text
@@ -286,14 +286,14 @@ def test_orders_are_obeyed(tiny: Path, url: str, tmp_path: Path, monkeypatch: py
     lines: list[str] = []
     driver.orders, driver.log = partial(read, control), lines.append
     assert driver.next_job() is not None
-    give(control, max_concurrent_trials=3)
+    write(control, Orders(max_concurrent_trials=3))
     assert driver.hear(0, epoch(1, 9.0))
     assert driver.at_once == 3
-    give(control, stop="after")
+    write(control, Orders(stop="after", max_concurrent_trials=3))
     assert driver.hear(0, epoch(2, 9.0)), "it is trained to its end"
     assert driver.next_job() is None
     assert (driver.ended_by, driver.at_once) == ("stopped", 3)
-    give(control, stop="now")
+    write(control, Orders(stop="now", max_concurrent_trials=3))
     assert not driver.hear(0, epoch(3, 9.0))
     assert driver.stopping
     driver.close()

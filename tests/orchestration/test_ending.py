@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 import pytest
 
-from orchestration.control import give, read
+from orchestration.control import Orders, read, write
 from orchestration.driver import Driver
 from orchestration.errors import StudyRefused
 from orchestration.messages import Message
@@ -105,12 +105,12 @@ def test_what_is_finished_stays_finished(
     control = tmp_path / "control.json"
     driver.orders = partial(read, control)
     if late == "stop after":
-        give(control, stop="after")
+        write(control, Orders(stop="after"))
         driver.look()
     if not again:
         complete(driver, 1)
     if late == "stop now":
-        give(control, stop="now")
+        write(control, Orders(stop="now"))
     driver.stopping = late == "signal"
     assert driver.next_job() is None
     driver.close()
@@ -123,7 +123,7 @@ def test_a_stop_with_trials_left_is_an_interruption(tiny: Path, url: str, tmp_pa
     complete(driver, 0)
     control = tmp_path / "control.json"
     driver.orders = partial(read, control)
-    give(control, stop="after")
+    write(control, Orders(stop="after"))
     driver._looked_s = -math.inf
     assert driver.next_job() is None
     driver.close()

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestration.planning.structure import annealing_end, count_structures, first_candidate, label_of, structure_of
+from orchestration.planning.structure import count_structures, label_of, structure_of
 from orchestration.spec import load_sweep
+from orchestration.spec.annealing import annealing_end, first_candidate
 from tests.conftest import ROOT
 from vae_core.config import TrialConfig
 
