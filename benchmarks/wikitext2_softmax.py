@@ -30,6 +30,7 @@ from vae_core.objectives.interface import ObjectiveSizes
 from vae_core.seeding import Streams, make_generator
 from vae_core.updates import Updates
 
+BATCH = 64
 SOFTMAXES: dict[str, dict[str, Any]] = {
     "full": {"kind": "full"},
     "chunked": {"kind": "chunked"},
@@ -42,7 +43,8 @@ SOFTMAXES: dict[str, dict[str, Any]] = {
     "negative sampling 1024": {"kind": "negative_sampling"},
     "one-vs-each 1024": {"kind": "one_vs_each"},
 }
-BATCH = 64
+OF_THE_ORDER_OF_V: dict[str, Any] = {"objective": {"beta": 100.0}, "training": {"batch_size": BATCH, "clip_norm": None}}
+"""One-vs-each has a loss beside which a KL at weight 1 counts for nothing, and gradients that are not for clipping at 5."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def config_for(data: Path, softmax: dict[str, Any]) -> TrialConfig:
             "optimizer": {"kind": "adam", "lr": 2e-3},
             "training": {"batch_size": BATCH},
         }
+        | (OF_THE_ORDER_OF_V if softmax["kind"] == "one_vs_each" else {})
     )
 
 

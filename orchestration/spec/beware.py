@@ -13,9 +13,30 @@ from orchestration.spec.search_space import Parameters, corners
 from orchestration.spec.sections import SweepSpec
 from vae_core.configurable import flatten
 
+SOFTMAX, CLIPPING = "model.softmax.kind", "training.clip_norm"
+
 
 def warnings_of(spec: SweepSpec) -> list[str]:
     """Sentences; none where there is nothing to beware of."""
+    return [*_unlike_scores(spec), *_clipped_contests(spec)]
+
+
+def _clipped_contests(spec: SweepSpec) -> list[str]:
+    """One-vs-each under a clipping that is made for losses of the order of log V."""
+    fixed, settings = flatten(spec.trial), list(_settings(spec.parameters, _own_condition(spec)))
+    kinds = {value for name, _, value in settings if name == SOFTMAX} or {fixed.get(SOFTMAX)}
+    clipped = fixed.get(CLIPPING, "the default") is not None and all(name != CLIPPING for name, _, _ in settings)
+    if "one_vs_each" not in kinds or not clipped:
+        return []
+    return [
+        "the training loss of model.softmax.kind one_vs_each is of the order of the vocabulary a word: training.clip_norm cuts"
+        " its every step, and a KL of weight 1 counts for nothing beside it; give it training.clip_norm: null and an"
+        " objective.beta of 20 and more (scores are exact, and at β = 1, all the same), in a variant of its own where other"
+        " softmaxes are searched too"
+    ]
+
+
+def _unlike_scores(spec: SweepSpec) -> list[str]:
     metrics = [metric.name for metric in spec.objectives if is_of_data(metric.name)]
     if not metrics:
         return []

@@ -190,7 +190,7 @@ def test_training_learns_and_goes_on_bitwise(trial: dict[str, Any], text_config:
     records += list(second.run())
     assert timeless(records) == timeless(expected)
     assert same_weights(second, unbroken)
-    assert expected[2].metrics["val/neg_elbo"] < expected[0].metrics["val/neg_elbo"] - 2.0
+    assert expected[2].metrics["val/neg_elbo"] < expected[0].metrics["val/neg_elbo"] - 0.3
 
 
 @pytest.mark.parametrize(

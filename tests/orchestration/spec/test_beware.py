@@ -54,3 +54,31 @@ def test_a_metric_that_is_no_likelihood_is_not_concerned() -> None:
     assert not warnings_of(
         parse_sweep(text.replace("name: val/neg_elbo, goal: minimize", "name: val/active_units, goal: maximize"))
     )
+
+
+TEXT = """
+version: 1
+name: contests
+trial:
+  data: {kind: python_docs}
+  model: {encoder: {kind: lstm}, decoder: {kind: lstm}, latent: {kind: gaussian, size: 8}}
+method: grid
+metric: {name: val/neg_elbo, goal: minimize}
+"""
+CONTESTS = {
+    "a choice": ("parameters: {model.softmax: {choices: {full: {}, one_vs_each: {}}}}", True),
+    "the trial's own": ("parameters: {objective.beta: {values: [20, 50]}}", True),
+    "not clipped": ("parameters: {training.clip_norm: {value: null}, model.softmax: {choices: {one_vs_each: {}}}}", False),
+    "a variant of its own": (
+        "parameters: {s: {variants: {b: {model.softmax.kind: one_vs_each, training.clip_norm: null, objective.beta: 50}}}}",
+        False,
+    ),
+    "another": ("parameters: {model.softmax: {choices: {full: {}, nce: {}}}}", False),
+}
+
+
+@pytest.mark.parametrize(("parameters", "warned"), CONTESTS.values(), ids=CONTESTS)
+def test_one_vs_each_is_not_for_the_usual_clipping(parameters: str, warned: bool) -> None:
+    text = TEXT.replace("size: 8}}", "size: 8}, softmax: {kind: one_vs_each}}") if "beta: {values" in parameters else TEXT
+    found = warnings_of(parse_sweep(text + parameters))
+    assert [warning.startswith("the training loss of model.softmax.kind one_vs_each") for warning in found] == [True] * warned

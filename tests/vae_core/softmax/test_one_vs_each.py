@@ -55,20 +55,28 @@ def test_the_bound_class_by_class(make_sizes: MakeSizes) -> None:
         torch.testing.assert_close(found[token], expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("samples", [1, 2, 3, 4])
-def test_the_mean_over_every_draw_is_the_bound(samples: int, make_sizes: MakeSizes) -> None:
-    """In value and in gradient, for tokens whose target is drawn and for those whose target is not."""
+@pytest.mark.parametrize(("samples", "frequent"), [(1, 0), (2, 0), (4, 0), (2, 1), (3, 1), (3, 2), (4, 3)])
+def test_the_mean_over_every_draw_is_the_bound(samples: int, frequent: int, make_sizes: MakeSizes) -> None:
+    """In value and in gradient, for targets that are always there, that are drawn, and that are not."""
     head, hidden, targets = build(make_sizes(D, 5), samples=4), states(5), torch.arange(5)
     weights = torch.linspace(0.5, 2, 5, dtype=torch.float64)
     inputs = [head.weight, head.bias]
 
-    def value_and_gradients(ids: Tensor) -> list[Tensor]:
-        loss = one_vs_each_loss(hidden, head.weight, head.bias, targets, ids)
+    def value_and_gradients(ids: list[int], frequent: int) -> list[Tensor]:
+        loss = one_vs_each_loss(hidden, head.weight, head.bias, targets, torch.tensor(ids), frequent)
         return [loss.detach(), *torch.autograd.grad(weights @ loss, inputs)]
 
-    draws = [value_and_gradients(torch.tensor(ids)) for ids in permutations(range(5), samples + 1)]
-    for parts, whole in zip(zip(*draws, strict=True), value_and_gradients(torch.arange(5)), strict=True):
+    always, others = list(range(frequent)), range(frequent, 5)
+    draws = [value_and_gradients([*always, *ids], frequent) for ids in permutations(others, samples - frequent + 1)]
+    for parts, whole in zip(zip(*draws, strict=True), value_and_gradients(list(range(5)), 0), strict=True):
         torch.testing.assert_close(torch.stack(parts).mean(0), whole, rtol=1e-12, atol=1e-12)
+
+
+def test_it_begins_at_the_odds_of_the_unigram(make_sizes: MakeSizes) -> None:
+    sizes = make_sizes(D, 9)
+    counts = torch.from_numpy(sizes.counts).clamp(min=1).double()
+    head = OneVsEach(samples=4).build(sizes).double()
+    torch.testing.assert_close(head.log_probs(torch.zeros(1, D).double())[0].exp(), counts / counts.sum(), rtol=1e-6, atol=0)
 
 
 def test_every_token_meets_as_many_others(make_sizes: MakeSizes) -> None:
@@ -81,19 +89,21 @@ def test_every_token_meets_as_many_others(make_sizes: MakeSizes) -> None:
 
 
 def test_draws_are_different_and_even(make_sizes: MakeSizes) -> None:
+    """The two most frequent of 12 are always there, each of the others as often."""
     head, generator, draws = build(make_sizes(D, 12), samples=4), Generator().manual_seed(0), 3000
-    last = torch.zeros(12)
+    seen = torch.zeros(12)
     for _ in range(draws):
         ids = head.draw(generator)
         assert len(ids.unique()) == len(ids) == 5
-        last[ids[-1]] += 1 / draws  # the one that most tokens leave out
-    assert ((last - 1 / 12).abs() < 4.5 * (11 / 144 / draws) ** 0.5).all()
+        seen[ids] += 1
+    assert seen[:2].tolist() == [draws, draws]
+    assert ((seen[2:] / draws - 0.3).abs() < 4.5 * (0.3 * 0.7 / draws) ** 0.5).all()
 
 
 def test_gradient(make_sizes: MakeSizes) -> None:
     head, targets = build(make_sizes(D, 9), samples=3), torch.tensor([0, 8, 3, 3])
     inputs = [states(4).requires_grad_(), head.weight, head.bias]
-    assert torch.autograd.gradcheck(lambda h, w, b: one_vs_each_loss(h, w, b, targets, torch.tensor([3, 5, 0, 7])), inputs)
+    assert torch.autograd.gradcheck(lambda h, w, b: one_vs_each_loss(h, w, b, targets, torch.tensor([0, 1, 5, 3]), 2), inputs)
 
 
 def test_never_scores_the_whole_vocabulary(make_sizes: MakeSizes, shape_log: Any) -> None:
