@@ -1,12 +1,17 @@
-"""The words of ``generate`` that say how sentences are decoded."""
+"""The words of ``generate`` that say how sentences are decoded, and those of an SVD softmax, which ``evaluate`` has too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from vae_core.decoding import DECODINGS, AnyDecoding
+
+if TYPE_CHECKING:
+    from vae_core.checkpoint import LoadedModel
+    from vae_core.softmax.svd import SvdHead
 
 _DEFAULT = "ancestral"
 
@@ -55,6 +60,26 @@ def svd_of(width: int | None, top: int | None) -> tuple[int, int] | None:
         given, missing = ("top", "width") if width is None else ("width", "top")
         raise DecodingFault(f"--svd-{given} needs --svd-{missing} beside it")
     return width, top
+
+
+def svd_head(loaded: LoadedModel, svd: tuple[int, int]) -> SvdHead:
+    """The softmax of a text model by SVD, of this width and top.
+
+    Raises:
+        DecodingFault: its softmax is no full one, or width or top is out of range.
+    """
+    from vae_core.networks.text import TextDecoder
+    from vae_core.softmax.svd import SvdHead
+
+    if not isinstance(loaded.model.decoder, TextDecoder):
+        raise DecodingFault("--svd-width is for the words of a text, and this is a model of images")
+    softmax = loaded.config.model.softmax
+    if not softmax.full:
+        raise DecodingFault(f"--svd-width is for a full softmax, or what is scored by one; this model has kind: {softmax.kind}")
+    try:
+        return SvdHead(loaded.model.decoder.head, *svd)
+    except ValueError as error:
+        raise DecodingFault(f"--svd-{error}") from error
 
 
 def _flag(field: str) -> str:

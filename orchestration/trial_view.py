@@ -17,7 +17,6 @@ from orchestration.output import OutputFault, with_output, write_output
 if TYPE_CHECKING:
     from vae_core.checkpoint import LoadedModel
     from vae_core.decoding import AnyDecoding
-    from vae_core.softmax.svd import SvdHead
 
 _SHOWN_LINES = 12
 _PROVENANCE = ("seed", "config.fingerprint", "data.fingerprint", "git.commit", "threads", "torch")
@@ -97,7 +96,7 @@ def generate_samples(
     """
     import torch
 
-    from orchestration.decoding_flags import DecodingFault
+    from orchestration.decoding_flags import DecodingFault, svd_head
     from vae_core.checkpoint import load_model
     from vae_core.data.text_config import TextConfig
     from vae_core.decoding import Ancestral
@@ -121,7 +120,7 @@ def generate_samples(
         return f"wrote {output}"
     data = loaded.config.data
     assert isinstance(data, TextConfig)
-    decoding, head = decoding or Ancestral(), None if svd is None else _svd_head(loaded, *svd)
+    decoding, head = decoding or Ancestral(), None if svd is None else svd_head(loaded, svd)
     sentences = decode_text(loaded.model, codes, data.max_length, decoding, seed=seed, labels=told, svd=head)
     if len(labels) > 1:
         names = (name for name in labels for _ in range(number))
@@ -150,25 +149,3 @@ def _labels(loaded: LoadedModel, label: str | None) -> dict[str, int]:
     assert loaded.labels is not None
     names = loaded.labels if label is None else (label,)
     return {name: label_number(name, loaded.labels, f"--label {name}") for name in names}
-
-
-def _svd_head(loaded: LoadedModel, width: int, top: int) -> SvdHead:
-    """The model's softmax by SVD.
-
-    Raises:
-        DecodingFault: its softmax is no full one, or width or top is out of range.
-    """
-    from orchestration.decoding_flags import DecodingFault
-    from vae_core.networks.text import TextDecoder
-    from vae_core.softmax.full import FullHead
-    from vae_core.softmax.svd import SvdHead
-
-    assert isinstance(loaded.model.decoder, TextDecoder)
-    head = loaded.model.decoder.head
-    if not isinstance(head, FullHead) or type(head).log_probs is not FullHead.log_probs:
-        kind = loaded.config.model.softmax.kind
-        raise DecodingFault(f"--svd-width is for a full softmax, or what is scored by one; this model has kind: {kind}")
-    try:
-        return SvdHead(head, width, top)
-    except ValueError as error:
-        raise DecodingFault(f"--svd-{error}") from error

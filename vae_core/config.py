@@ -94,6 +94,15 @@ class ModelConfig(Config):
     """The first weights."""
 
 
+class Svd(Config):
+    """The SVD softmax (Shim et al. 2017): all words ranked in few dimensions, the best computed exactly."""
+
+    width: Count
+    """Dimensions of the preview, of those that the softmax reads."""
+    top: Count
+    """Words computed exactly."""
+
+
 class Evaluation(Config):
     """How a finished trial is scored."""
 
@@ -104,6 +113,8 @@ class Evaluation(Config):
     with it."""
     samples: Annotated[int, Field(ge=0)] = 16
     """Samples and reconstructions kept as artifacts."""
+    svd: Svd | None = None
+    """Of the trained softmax: what it would cost in perplexity is reported beside the exact score; null: it is not asked."""
 
 
 class TrialConfig(Config):
@@ -142,12 +153,14 @@ def _misfits(config: TrialConfig) -> list[str]:
     if modality == "text":
         if likelihood not in (None, "categorical", "multinomial"):
             faults.append(f"model.likelihood.kind: {likelihood} is for images, but data.kind: {config.data.kind} is text")
-        faults += [*_text_misfits(model), *_vocabulary_misfits(config)]
+        faults += [*_text_misfits(model), *_vocabulary_misfits(config), *_svd_misfits(config)]
     else:
         if likelihood in ("categorical", "multinomial"):
             faults.append(f"model.likelihood.kind: {likelihood} is for text, but data.kind: {config.data.kind} is image")
         if not isinstance(model.softmax, FullSoftmax):
             faults.append(f"model.softmax.kind: {model.softmax.kind} is for text, but data.kind: {config.data.kind} is image")
+        if config.evaluation.svd is not None:
+            faults.append(f"evaluation.svd is of a softmax over words, but data.kind: {config.data.kind} is image")
         faults += _pixel_misfits(likelihood or "bernoulli", getattr(config.data, "pixels", None))
     return faults
 
@@ -224,6 +237,31 @@ def _vocabulary_misfits(config: TrialConfig) -> list[str]:
             "without replacement it must be that at most"
         ]
     return []
+
+
+def _svd_misfits(config: TrialConfig) -> list[str]:
+    svd, softmax, data = config.evaluation.svd, config.model.softmax, config.data
+    assert isinstance(data, TextConfig)
+    if svd is None:
+        return []
+    if not softmax.full:
+        return [f"evaluation.svd stands in for a full softmax, and model.softmax.kind: {softmax.kind} is scored by another"]
+    if svd.top > data.vocabulary.max_size:
+        return [f"evaluation.svd.top: {svd.top} is above data.vocabulary.max_size: {data.vocabulary.max_size}"]
+    width = _softmax_reads(config.model)
+    if width is not None and svd.width > width:
+        return [f"evaluation.svd.width: {svd.width} is above {width}, the width of what the softmax reads"]
+    return []
+
+
+def _softmax_reads(model: ModelConfig) -> int | None:
+    """The width of it, where a decoder of sentences has it in its options."""
+    encoder, decoder = model.encoder, model.decoder
+    if not isinstance(decoder, SentenceDecoderConfig):
+        return None
+    shared = encoder.embedding if isinstance(encoder, SentenceEncoderConfig) else None
+    mapped = decoder.tie_embeddings if decoder.output_map is None else decoder.output_map
+    return (decoder.embedding or shared) if mapped else decoder.features
 
 
 def _vector_misfits(model: ModelConfig, decoder: SentenceDecoderConfig) -> list[str]:

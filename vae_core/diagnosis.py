@@ -22,11 +22,13 @@ from vae_core.data.text_config import TextConfig
 from vae_core.decoding import Ancestral
 from vae_core.diversity import distinct_n, self_bleu
 from vae_core.estimators import ACTIVE, active_units, mutual_information
-from vae_core.evaluate import MUTUAL_INFORMATION_EXAMPLES
+from vae_core.evaluate import MUTUAL_INFORMATION_EXAMPLES, evaluate_svd
 from vae_core.generate import decode_ids, prior_codes
 from vae_core.model import VAE, Data
 from vae_core.networks.sentence import SentenceDecoder
+from vae_core.networks.text import TextDecoder
 from vae_core.seeding import derive_seed, make_generator
+from vae_core.softmax.svd import SvdHead
 
 SPLIT = "test"
 SAMPLES = 200
@@ -41,6 +43,8 @@ def write_diagnosis(
     model: VAE[Any], config: TrialConfig, data: Data, scores: Mapping[str, float], directory: Path
 ) -> dict[str, float]:
     """Writes the diagnosis of the test split and of samples, and gives the metrics ``vae_core.metrics.DIAGNOSIS``.
+
+    With ``evaluation.svd`` those of ``vae_core.metrics.SVD`` too.
 
     ``summary.json`` has all single figures, each with its estimator; ``kl.csv`` the rate by dimension or independent part, most
     first, a single row where the KL has no closed form; ``dimensions.csv`` the posterior means' and the aggregate posterior's
@@ -58,6 +62,11 @@ def write_diagnosis(
     order = sorted(range(len(parts)), key=lambda part: -parts[part])
     _write_table(directory / "kl.csv", ("part", "kl"), ((part, parts[part]) for part in order))
     _write_table(directory / "dimensions.csv", *_dimensions(codes, prior))
+    if (svd := config.evaluation.svd) is not None and isinstance(model.decoder, TextDecoder):
+        head = SvdHead(model.decoder.head, svd.width, svd.top)
+        found = evaluate_svd(model, data, SPLIT, _BATCH, derive_seed(config.seed, SPLIT), head)
+        summary["svd"] = {**svd.to_dict(), **found}
+        metrics |= {f"{SPLIT}/{name}": value for name, value in found.items()}
     if isinstance(data, TextData) and isinstance(model.decoder, SentenceDecoder):
         said, found, rows = _samples(model, config, data)
         summary["samples"] = said

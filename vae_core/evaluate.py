@@ -19,15 +19,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_core.codes import Codes, Index, encode_batches, in_order
+from vae_core.codes import CodedBatch, Codes, Index, encode_batches, in_order
 from vae_core.data.text import TextData
 from vae_core.estimators import active_units, importance_weighted_nll, mutual_information, perplexity
 from vae_core.model import VAE, Data
 from vae_core.networks.text import TextDecoder
 from vae_core.seeding import generator_of_each, make_generator
+from vae_core.softmax.head import require_normalised
+from vae_core.softmax.svd import SvdHead
 
 MUTUAL_INFORMATION_EXAMPLES = 2048
 """At most so many examples, evenly spread over the split, enter the mutual information: its cost is quadratic in them."""
+_LOOKED_AT = 4
+"""Words of a split at which the softmax has to prove a distribution."""
 _IMPORTANCE_BATCH = 16
 _NOISE_BLOCK = 64
 """Samples an example drawn at a time; fixed, for torch draws other numbers where it draws other amounts."""
@@ -42,11 +46,17 @@ def evaluate(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int
         batch_size: examples at a time, fewer where they are long: see ``max_bytes``.
         max_bytes: bounds the decoder's working memory, roughly; one example is always taken.
         seed: of the posterior samples, one an example; the same seed gives the same samples.
+
+    Raises:
+        UnnormalisedError: the decoder's softmax is no distribution.
     """
     plan = list(_fitting(model, data, split, data.plan(split, batch_size, None), max_bytes))
     negatives = make_generator(seed, "negatives", device=next(model.parameters()).device)
-    coded, columns = [], []
+    coded: list[CodedBatch] = []
+    columns: list[list[Tensor]] = []
     for batch in encode_batches(model, data, split, plan, seed):
+        if not coded:
+            _require_likelihood(model, batch)
         coded.append(batch._replace(batch=None))
         columns.append([part[0] for part in model.nll_and_gap(batch.batch, batch.z, negatives)])
     codes = Codes.join(coded, plan)
@@ -62,6 +72,26 @@ def evaluate(model: VAE[Any], data: Data, split: str, batch_size: int, seed: int
     scores["mutual_information"] = mutual_information(chosen.posterior, chosen.z)
     scores["mutual_information_n"] = float(len(chosen.z))
     return scores
+
+
+@torch.no_grad()
+def evaluate_svd(
+    model: VAE[Any], data: Data, split: str, batch_size: int, seed: int, svd: SvdHead, *, max_bytes: int = 2**29
+) -> dict[str, float]:
+    """What an SVD softmax in the place of the model's own makes of a split of text: svd_perplexity and svd_gap.
+
+    At the samples that ``evaluate`` scores under the same seed; see there for the arguments.
+    """
+    assert isinstance(model.decoder, TextDecoder), "images have no words"
+    plan = list(_fitting(model, data, split, data.plan(split, batch_size, None), max_bytes))
+    total, gap, count = 0.0, 0.0, 0
+    for coded in encode_batches(model, data, split, plan, seed):
+        nll = model.decoder.svd_nll(coded.batch, model.with_label(coded.z, coded.batch.labels), svd)[0].double()
+        total += (nll + coded.kl.sum(1).double()).sum().item()
+        gap += (nll - model.nll(coded.batch, coded.z)[0].double()).sum().item()
+        count += len(nll)
+    assert isinstance(data, TextData)
+    return {"svd_perplexity": perplexity(total, _target_tokens(model, data, split)), "svd_gap": gap / count}
 
 
 @dataclass(frozen=True)
@@ -122,6 +152,13 @@ def _importance_weighted_part(
     chunk = max(1, max_bytes // (batch.size * model.decoder.bytes_per_sample(batch)))
     noise = (part.to(like) for part in _noise(index, samples, model.noise_size, seed, chunk))
     return importance_weighted_nll(posterior, partial(model.log_joint, batch), noise).cpu()
+
+
+def _require_likelihood(model: VAE[Any], coded: CodedBatch) -> None:
+    if isinstance(model.decoder, TextDecoder):
+        z = model.with_label(coded.z[:1], coded.batch.labels)
+        _, hidden, words = model.decoder.scored_words(coded.batch, z)
+        require_normalised(model.decoder.head, hidden[:_LOOKED_AT], words[:_LOOKED_AT])
 
 
 def _noise(index: Index, samples: int, size: int, seed: int, chunk: int) -> Iterator[Tensor]:

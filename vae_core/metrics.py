@@ -58,6 +58,11 @@ TEST = (
     Metric("test/iw_nll_se", "nats/example", None, "its standard error over examples"),
     Metric("test/iw_perplexity", "1", "minimize", "exp(test/iw_nll / tokens, </s> counted if predicted)", "text"),
 )
+SVD = (
+    Metric("test/svd_perplexity", "1", "minimize", "test/perplexity by the SVD softmax of evaluation.svd", "text"),
+    Metric("test/svd_gap", "nats/example", None, "SVD softmax minus exact loss, at the same samples", "text"),
+)
+"""Where ``evaluation.svd`` asks for them."""
 FINAL = (Metric("best/epoch", "epochs", None, "the selected epoch: the best val/neg_elbo from annealing's end on"), *BEST, *TEST)
 DIAGNOSIS = (
     Metric("test/marginal_kl", "nats", None, "KL(q(z) || p(z)) of the aggregate posterior: rate - mutual information, same N"),
@@ -67,4 +72,4 @@ DIAGNOSIS = (
     Metric("test/copied", "1", None, "share of 200 samples that stand in train word for word", "text"),
 )
 """What the diagnosis of the selected weights adds at the end."""
-METRICS = (*TRAINING, *OBJECTIVES, *PROCEDURES, *VALIDATION, *FINAL, *DIAGNOSIS)
+METRICS = (*TRAINING, *OBJECTIVES, *PROCEDURES, *VALIDATION, *FINAL, *SVD, *DIAGNOSIS)

@@ -24,9 +24,11 @@ from vae_core.moment import Moment
 from vae_core.networks.config import ImageDecoderConfig, ImageEncoderConfig
 from vae_core.networks.initialise import embedding, initialise
 from vae_core.networks.interface import BatchT, Decoder, Encoder
+from vae_core.networks.text import TextDecoder
 from vae_core.networks.text_config import TextDecoderConfig, TextEncoderConfig
 from vae_core.precision import PRECISIONS, autocast, widened
 from vae_core.seeding import Streams
+from vae_core.softmax.svd import require_full
 
 Data = TextData | ImageData
 
@@ -139,7 +141,11 @@ class ModelSizes:
 
 
 def build_model(config: TrialConfig, data: Data | ModelSizes, generator: Generator) -> VAE[Any]:
-    """A model on the CPU, its first weights drawn from ``generator``."""
+    """A model on the CPU, its first weights drawn from ``generator``.
+
+    Raises:
+        ValueError: an option of the softmax, or of what evaluation makes of it, does not fit the vocabulary.
+    """
     sizes = data if isinstance(data, ModelSizes) else ModelSizes.of(data)
     if sizes.vocabulary is not None:
         parts = _text_parts(config.model, sizes.vocabulary, generator)
@@ -149,6 +155,8 @@ def build_model(config: TrialConfig, data: Data | ModelSizes, generator: Generat
     model = _assemble(config.model, sizes, parts, generator)
     for part in (model.encoder, model.posterior, model.decoder):  # a prior keeps its own, which belong to its density
         initialise(part, config.model.initialisation, generator)
+    if (svd := config.evaluation.svd) is not None and isinstance(model.decoder, TextDecoder):
+        require_full(model.decoder.head, svd.width, svd.top)  # here, and not when all is trained
     model.precision = PRECISIONS[config.training.precision]
     return model
 

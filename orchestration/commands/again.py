@@ -44,12 +44,20 @@ def evaluate(
     examples: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Examples for that bound, evenly spread. Default: all.")
     ] = None,
+    svd_width: Annotated[
+        int | None,
+        typer.Option("--svd-width", metavar="W", help="Beside it the score of an SVD softmax that ranks words in W dimensions"),
+    ] = None,
+    svd_top: Annotated[
+        int | None, typer.Option("--svd-top", metavar="N", help="... and computes the N best exactly. For a full softmax.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the posterior samples.")] = 0,
     home: HomeOption = None,
 ) -> None:
     """Score a finished trial's model exactly: ELBO, rate, perplexity, and the importance-weighted bound."""
+    from orchestration.decoding_flags import svd_of
     from orchestration.evaluation import evaluate_run
 
-    where = locate(run.partition("/")[0], home)
-    for line in evaluate_run(run, where, split.value, importance_samples, examples, seed):
+    svd, where = svd_of(svd_width, svd_top), locate(run.partition("/")[0], home)
+    for line in evaluate_run(run, where, split.value, importance_samples, examples, seed, svd):
         typer.echo(line)

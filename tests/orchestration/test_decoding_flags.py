@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from orchestration import trial_view
+from orchestration import evaluation, trial_view
 from orchestration.cli import app
 from orchestration.commands.trials import Decoding
 from orchestration.decoding_flags import DecodingFault, decoding_of, svd_of
@@ -128,6 +128,28 @@ def test_the_svd_softmax_gives_the_same_words_where_it_is_exact(
         assert trial_view.generate_samples("x/1", 30, None, 0, None, where, None, (width, top)) == exact
         assert set(seen) == {(width, top)}
         seen.clear()
+
+
+def test_evaluate_scores_the_svd_softmax_beside_the_exact_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    where = keep_text_model({"kind": "full"}, monkeypatch, tmp_path)
+    record = SimpleNamespace(sweep="x", number=1)
+    monkeypatch.setattr(evaluation, "find_trial", lambda run, tracking_uri: record)
+    monkeypatch.setattr(evaluation, "trial_artifacts", lambda *_, **__: nullcontext(tmp_path / "checkpoint"))
+    monkeypatch.setattr(evaluation, "recorded_data", lambda record, config: config.data.load())
+    monkeypatch.setattr("orchestration.commands.again.locate", lambda *_: where)
+
+    def scores(*flags: str) -> dict[str, str]:
+        done = CliRunner().invoke(app, ["evaluate", "x/1", "--examples", "2", *flags])
+        assert done.exit_code == 0, done.output
+        return {line.split()[0]: line.split()[1] for line in done.output.splitlines()}
+
+    exact = scores("--svd-width", "4", "--svd-top", "1")
+    assert exact["svd_perplexity"] == exact["perplexity"]
+    assert float(exact["svd_gap"]) == pytest.approx(0.0, abs=1e-4)
+    assert "svd_gap" not in scores()
+    done = CliRunner().invoke(app, ["evaluate", "x/1", "--svd-width", "5", "--svd-top", "1"])
+    assert isinstance(done.exception, DecodingFault)
+    assert "--svd-width: 5 must lie between 1 and the 4 features" in str(done.exception)
 
 
 @pytest.mark.parametrize(

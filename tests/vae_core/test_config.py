@@ -224,6 +224,18 @@ def test_configs_are_frozen(text_config: MakeConfig):
             r"free_bits\.kind: batch and objective\.feedback\.kind: pid both hold the rate",
         ),
         (TEXT, {"model.decoder.tie_embeddings": True, "model.decoder.output_map": False}, "tie_embeddings needs output_map"),
+        (IMAGES, {"evaluation.svd": {"width": 2, "top": 3}}, r"evaluation\.svd is of a softmax over words"),
+        *(
+            (TEXT, {"evaluation.svd": {"width": 2, "top": 3}, "model.softmax": {"kind": kind}}, f"{kind} is scored by another")
+            for kind in ("adaptive", "hierarchical")
+        ),
+        (TEXT, {"evaluation.svd": {"width": 17, "top": 3}}, r"svd\.width: 17 is above 16, the width of what the softmax reads"),
+        (
+            TEXT,
+            {"evaluation.svd": {"width": 13, "top": 3}, "model.decoder.tie_embeddings": True},
+            r"svd\.width: 13 is above 12, the width of what",
+        ),
+        (TEXT, {"evaluation.svd": {"width": 4, "top": 401}}, r"svd\.top: 401 is above data\.vocabulary\.max_size: 400"),
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused(

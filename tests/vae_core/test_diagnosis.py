@@ -23,7 +23,7 @@ from vae_core.evaluate import evaluate
 from vae_core.latent.config import AnyLatent
 from vae_core.latent.gaussian import DiagonalGaussian
 from vae_core.latent.labelled import LabelGaussians
-from vae_core.metrics import DIAGNOSIS
+from vae_core.metrics import DIAGNOSIS, SVD
 from vae_core.model import build_model
 from vae_core.seeding import derive_seed, make_generator
 
@@ -62,6 +62,18 @@ def test_it_agrees_with_the_scores_of_the_split(
     dimensions = table(tmp_path / "dimensions.csv")
     assert len(dimensions) == model.latent_size
     assert sum(int(row["active"]) for row in dimensions) == scores["active_units"]
+
+
+def test_an_svd_softmax_is_scored_where_it_is_asked_for(text_config: MakeConfig, sentences: TextData, tmp_path: Path) -> None:
+    """At the samples of the exact score, so that the two perplexities are one where all of the width is taken."""
+    config = text_config({"evaluation.svd": {"width": 16, "top": 1}, "evaluation.samples": 0})
+    model = build_model(config, sentences, make_generator(1, "init"))
+    scores = evaluate(model, sentences, "test", 16, derive_seed(config.seed, "test"))
+    metrics = write_diagnosis(model, config, sentences, {f"test/{name}": value for name, value in scores.items()}, tmp_path)
+    assert {metric.name for metric in SVD} <= metrics.keys()
+    assert metrics["test/svd_perplexity"] == pytest.approx(scores["perplexity"], rel=1e-6)
+    assert metrics["test/svd_gap"] == pytest.approx(0.0, abs=1e-4)
+    assert json.loads((tmp_path / "summary.json").read_text())["svd"]["width"] == 16
 
 
 def test_a_prior_without_a_closed_form_has_its_rate_in_one_row(

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import vae_core.evaluate
 from tests.vae_core.conftest import MakeConfig
 from vae_core.data.images import ImageData
 from vae_core.data.text import TextData
-from vae_core.evaluate import _noise, evaluate, importance_weighted
+from vae_core.evaluate import _noise, evaluate, evaluate_svd, importance_weighted
 from vae_core.metrics import VALIDATION
 from vae_core.model import VAE, Data, build_model
+from vae_core.networks.text import TextDecoder
 from vae_core.seeding import generator_of_each, make_generator
+from vae_core.softmax.full import FullHead
+from vae_core.softmax.head import UnnormalisedError
+from vae_core.softmax.svd import SvdHead
 
 SAMPLED = {"model.softmax": {"kind": "sampled", "samples": 64}}
 
@@ -126,6 +131,68 @@ def test_binary_losses_are_scored_by_their_full_softmax(kind: str, text_config: 
         split = sentences.splits["valid"]
         tokens = (int(split.offsets[-1]) + len(split)) / len(split)
         assert approximated["softmax_gap"] == pytest.approx(-tokens * math.log(len(sentences.vocabulary)), rel=0.02)
+
+
+def tempered(log_probs: Tensor) -> Tensor:
+    return 0.9 * log_probs
+
+
+def tempered_again(log_probs: Tensor) -> Tensor:
+    return (0.9 * log_probs).log_softmax(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [(tempered, "is no softmax to evaluate by"), (tempered_again, "by another distribution than")]
+)
+@pytest.mark.parametrize("decoder", ["lstm", "bag_of_words"])
+def test_a_head_that_is_no_distribution_is_refused(
+    decoder: str,
+    change: Callable[[Tensor], Tensor],
+    message: str,
+    text_config: MakeConfig,
+    sentences: TextData,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    model = text_model(text_config, sentences, {"model.decoder": {"kind": decoder}})
+    evaluate(model, sentences, "valid", 32, seed=0)
+    exact = FullHead.log_probs
+    monkeypatch.setattr(FullHead, "log_probs", lambda head, hidden: change(exact(head, hidden)))
+    with pytest.raises(UnnormalisedError, match=message):
+        evaluate(model, sentences, "valid", 32, seed=0)
+
+
+SCORED_BY_SVD: dict[str, dict[str, Any]] = {
+    "full": {},
+    "sampled, tied": {**SAMPLED, "model.decoder.tie_embeddings": True},
+    "bag of words": {"model.decoder": {"kind": "bag_of_words", "hidden": [7]}},
+}
+
+
+@pytest.mark.parametrize("changes", SCORED_BY_SVD.values(), ids=SCORED_BY_SVD)
+def test_an_svd_softmax_is_scored_beside_the_exact_one(
+    changes: dict[str, Any], text_config: MakeConfig, sentences: TextData, monkeypatch: pytest.MonkeyPatch
+):
+    """No gap where it is exact; in few dimensions the gap of that very distribution, and the perplexity that goes with it."""
+    model = text_model(text_config, sentences, changes)
+    assert isinstance(model.decoder, TextDecoder)
+    head = model.decoder.head
+    assert isinstance(head, FullHead)
+    with torch.no_grad():
+        head.weight.mul_(20.0)  # words are told apart by the states
+    exact = evaluate(model, sentences, "test", 32, seed=7)
+    for width, top in ((head.weight.shape[1], 1), (1, len(sentences.vocabulary))):
+        found = evaluate_svd(model, sentences, "test", 32, 7, SvdHead(head, width, top))
+        assert found["svd_gap"] == pytest.approx(0.0, abs=2e-4)
+        assert found["svd_perplexity"] == pytest.approx(exact["perplexity"], rel=1e-5)
+    svd = SvdHead(head, 2, 5)
+    few, many = (evaluate_svd(model, sentences, "test", size, 7, svd) for size in (3, 1000))
+    assert few == pytest.approx(many, rel=1e-4)
+    monkeypatch.setattr(head, "nll", svd.nll)
+    monkeypatch.setattr(head, "log_probs", svd.log_probs)
+    instead = evaluate(model, sentences, "test", 32, seed=7)
+    assert many["svd_gap"] == pytest.approx(instead["neg_elbo"] - exact["neg_elbo"], rel=1e-3)
+    assert many["svd_perplexity"] == pytest.approx(instead["perplexity"], rel=1e-5)
+    assert abs(many["svd_gap"]) > 0.05  # of either sign: nothing is trained
 
 
 @pytest.mark.parametrize("targets", ["include", "proposal"])

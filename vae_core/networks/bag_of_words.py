@@ -75,6 +75,9 @@ class BagOfWordsTextDecoder(TextDecoder):
         exact = self._nll(batch, hidden)
         return exact, self._gap(exact, lambda: self._word_by_word(batch, hidden), negatives)
 
+    def scored_words(self, batch: TextBatch, z: Tensor) -> tuple[Packed, Tensor, Tensor]:
+        return self._word_by_word(batch, self.body(z, None))
+
     def bytes_per_sample(self, batch: TextBatch) -> int:
         # hidden layers, then logits, their exponentials and log probabilities of all words; the words picked from them
         return 4 * (2 * self.body.units + 3 * len(self.vocabulary) + 3 * batch.targets.shape[1])

@@ -71,11 +71,11 @@ class SentenceDecoder(TextDecoder):
         return packed.sums(self.head.loss(hidden, targets, streams.negatives))
 
     def nll(self, batch: TextBatch, z: Tensor) -> Tensor:
-        packed, hidden, targets = self._forced(batch, z)
+        packed, hidden, targets = self.scored_words(batch, z)
         return packed.sums(self.head.nll(hidden, targets))
 
     def nll_and_gap(self, batch: TextBatch, z: Tensor, negatives: Generator) -> tuple[Tensor, Tensor]:
-        packed, hidden, targets = self._forced(batch, z)
+        packed, hidden, targets = self.scored_words(batch, z)
         exact = packed.sums(self.head.nll(hidden, targets))
         return exact, self._gap(exact, lambda: (packed, hidden, targets), negatives)
 
@@ -83,8 +83,8 @@ class SentenceDecoder(TextDecoder):
         """Hidden states (B, T, H) as training takes them; for a decoder that does more than teacher forcing to override."""
         return self._unroll(words, z, streams.dropout)
 
-    def _forced(self, batch: TextBatch, z: Tensor) -> tuple[Packed, Tensor, Tensor]:
-        """``_real`` by teacher forcing without dropout."""
+    def scored_words(self, batch: TextBatch, z: Tensor) -> tuple[Packed, Tensor, Tensor]:
+        """``_real`` by teacher forcing."""
         return self._real(batch, self._unroll(batch.inputs.repeat(len(z), 1), z.flatten(0, 1), None), None)
 
     def _real(self, batch: TextBatch, states: Tensor, generator: Generator | None) -> tuple[Packed, Tensor, Tensor]:

@@ -47,6 +47,15 @@ class TextDecoder(Decoder[TextBatch]):
         return torch.full_like(exact, torch.nan) if approximate is None else packed.sums(approximate) - exact
 
     @abstractmethod
+    def scored_words(self, batch: TextBatch, z: Tensor) -> tuple[Packed, Tensor, Tensor]:
+        """The words that are scored, without dropout: what the softmax reads of each, (N, D), and the word itself, (N,)."""
+
+    def svd_nll(self, batch: TextBatch, z: Tensor, svd: SvdHead) -> Tensor:
+        """``nll`` by the head's stand-in: (K, B, Z) -> (K, B)."""
+        packed, hidden, targets = self.scored_words(batch, z)
+        return packed.sums(svd.nll(hidden, targets))
+
+    @abstractmethod
     def first_state(self, z: Tensor) -> State:
         """(B, Z) -> the state before the first word."""
 

@@ -18,6 +18,8 @@ class SoftmaxConfig(Config):
 
     few_rows: ClassVar[bool] = False
     """Whether a training step reads only the vectors of its targets and of the classes that it draws."""
+    full: ClassVar[bool] = True
+    """Whether it is scored by a full softmax, which one by SVD can stand in for."""
 
     def build(self, sizes: HeadSizes) -> SoftmaxHead:
         """Makes the layer for these sizes; imports torch."""
@@ -51,6 +53,7 @@ class ChunkedSoftmax(SoftmaxConfig):
 class AdaptiveSoftmax(SoftmaxConfig):
     """Adaptive softmax (Grave et al. 2017): a head of frequent words and clusters of rarer ones; exact and normalised."""
 
+    full = False
     kind: Literal["adaptive"] = "adaptive"
     cutoffs: Annotated[tuple[Count, ...], Field(min_length=1)] = (2000, 10000)
     """Vocabulary ranks at which a cluster ends; ascending, and all below the size of the vocabulary."""
@@ -72,6 +75,7 @@ class AdaptiveSoftmax(SoftmaxConfig):
 class HierarchicalSoftmax(SoftmaxConfig):
     """Hierarchical softmax of two levels (Goodman 2001): first the word's class, then the word in it; exact and normalised."""
 
+    full = False
     kind: Literal["hierarchical"] = "hierarchical"
     classes: Count | None = None
     """Word classes; null: the square root of the vocabulary's size, which costs least."""

@@ -9,7 +9,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Generator, Tensor, nn
+
+TOLERANCE = 1e-3
+"""Nats by which single precision may miss a sum of 1 over a large vocabulary, and more by far than it does."""
 
 
 @dataclass(frozen=True)
@@ -58,3 +62,28 @@ class SoftmaxHead(nn.Module, ABC):
     @abstractmethod
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Exact log probabilities, (N, D) -> (N, V)."""
+
+
+class UnnormalisedError(ValueError):
+    """What a head gives for log probabilities is no distribution, so that nothing can be evaluated by it."""
+
+
+@torch.no_grad()
+def require_normalised(head: SoftmaxHead, hidden: Tensor, targets: Tensor) -> None:
+    """Checks at some tokens, (N, D), (N,), that the head's score is that of a distribution over the vocabulary.
+
+    What is not finite is left to whoever reads the score.
+
+    Raises:
+        UnnormalisedError: probabilities do not sum to 1, or ``nll`` is not the target's among them.
+    """
+    log_probs = head.log_probs(hidden)
+    missing = log_probs.logsumexp(1).abs().max().item()
+    if missing > TOLERANCE:
+        raise UnnormalisedError(
+            f"{type(head).__name__} is no softmax to evaluate by: the logarithm of the sum of its probabilities is {missing:.3g}"
+            " off 0"
+        )
+    scored = head.nll(hidden, targets) + log_probs.gather(1, targets.unsqueeze(1)).squeeze(1)
+    if (scored.abs() > TOLERANCE * (1.0 + log_probs.abs().amax(1))).any():
+        raise UnnormalisedError(f"{type(head).__name__} scores words by another distribution than its log_probs")

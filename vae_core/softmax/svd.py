@@ -9,15 +9,34 @@ import torch
 from torch import Tensor, nn
 
 from vae_core.softmax.full import FullHead
+from vae_core.softmax.head import SoftmaxHead
 
 WITNESSES = 64
 """The most frequent words, of which every training step moves some."""
 ROWS = 2**14
 """Rows of the weight that are taken to float64 at a time."""
+ENTRIES = 2**24
+"""Numbers of logits and gathered rows, roughly, that scoring holds at a time."""
 
 
 class StaleError(RuntimeError):
     """The head was trained on since its weight was decomposed."""
+
+
+def require_full(head: SoftmaxHead, width: int, top: int) -> FullHead:
+    """The head, where an SVD softmax of these sizes can stand in for it.
+
+    Raises:
+        ValueError: it is scored by no full softmax, W is not in 1 .. D, or n not in 1 .. V.
+    """
+    if not isinstance(head, FullHead) or type(head).log_probs is not FullHead.log_probs:
+        raise ValueError("an SVD stands in for a full softmax, and this head is scored by another")
+    vocabulary, features = head.weight.shape
+    if not 1 <= width <= features:
+        raise ValueError(f"width: {width} must lie between 1 and the {features} features that the head reads")
+    if not 1 <= top <= vocabulary:
+        raise ValueError(f"top: {top} must lie between 1 and the {vocabulary} words of the vocabulary")
+    return head
 
 
 class SvdHead:
@@ -36,16 +55,11 @@ class SvdHead:
         top: n, words recomputed exactly.
 
     Raises:
-        ValueError: W is not in 1 .. D, or n not in 1 .. V.
+        ValueError: see ``require_full``.
     """
 
-    def __init__(self, head: FullHead, width: int, top: int) -> None:
-        vocabulary, features = head.weight.shape
-        if not 1 <= width <= features:
-            raise ValueError(f"width: {width} must lie between 1 and the {features} features that the head reads")
-        if not 1 <= top <= vocabulary:
-            raise ValueError(f"top: {top} must lie between 1 and the {vocabulary} words of the vocabulary")
-        self.head, self.width, self.top = head, width, top
+    def __init__(self, head: SoftmaxHead, width: int, top: int) -> None:
+        self.head, self.width, self.top = require_full(head, width, top), width, top
         self.refresh()
 
     @torch.no_grad()
@@ -83,3 +97,14 @@ class SvdHead:
         rows = nn.functional.embedding(best, self.head.weight)  # (N, n, D)
         exact = torch.baddbmm(self.head.bias[best].unsqueeze(2), rows, hidden.unsqueeze(2)).squeeze(2)
         return logits.scatter_(1, best, exact).log_softmax(1)
+
+    def nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Negative log probability of each token in nats, (N, D), (N,) -> (N,); some tokens at a time.
+
+        Raises:
+            StaleError: see ``log_probs``.
+        """
+        vocabulary, features = self.head.weight.shape
+        rows = max(1, ENTRIES // (vocabulary + self.top * features))
+        parts = zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
+        return torch.cat([-self.log_probs(part).gather(1, words.unsqueeze(1)).squeeze(1) for part, words in parts])

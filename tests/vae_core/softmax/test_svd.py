@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from vae_core.softmax.config import FullSoftmax, SampledSoftmax
+import vae_core.softmax.svd
+from vae_core.softmax.config import AnySoftmax, FullSoftmax, SampledSoftmax, SoftmaxConfig
 from vae_core.softmax.full import FullHead
 from vae_core.softmax.head import HeadSizes
-from vae_core.softmax.svd import StaleError, SvdHead
+from vae_core.softmax.svd import StaleError, SvdHead, require_full
 
 MakeSizes = Callable[..., HeadSizes]
 D, V, N = 8, 200, 5
@@ -139,6 +141,34 @@ def test_a_head_trained_by_samples_has_a_full_softmax_too(hidden: Tensor, make_s
     head = SampledSoftmax(samples=10).build(make_sizes(D, V)).double()
     assert isinstance(head, FullHead)
     torch.testing.assert_close(SvdHead(head, D, 1).log_probs(hidden), head.log_probs(hidden), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("entries", [1, 3 * (V + 10 * D), 2**24])
+def test_words_are_scored_some_at_a_time(entries: int, head: FullHead, hidden: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vae_core.softmax.svd, "ENTRIES", entries)
+    svd, targets = SvdHead(head, 3, 10), torch.tensor([0, 4, 9, 40, 150])
+    expected = -svd.log_probs(hidden).gather(1, targets.unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(svd.nll(hidden, targets), expected, rtol=1e-12, atol=1e-12)
+    assert svd.nll(hidden[:0], targets[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("member", get_args(get_args(AnySoftmax)[0]), ids=lambda member: member.model_fields["kind"].default)
+def test_the_config_knows_which_heads_are_scored_by_a_full_softmax(member: type[SoftmaxConfig], make_sizes: MakeSizes) -> None:
+    head = member().build(make_sizes(D, 10_500))
+    if member.full:
+        assert require_full(head, D, 1) is head
+    else:
+        with pytest.raises(ValueError, match="stands in for a full softmax"):
+            SvdHead(head, D, 1)
+
+
+def test_a_head_with_log_probabilities_of_its_own_is_refused(make_sizes: MakeSizes) -> None:
+    class Squared(FullHead):
+        def log_probs(self, hidden: Tensor) -> Tensor:
+            return super().log_probs(hidden.square())
+
+    with pytest.raises(ValueError, match="scored by another"):
+        SvdHead(Squared(make_sizes(D, V)), D, 1)
 
 
 @pytest.mark.parametrize(("width", "top"), [(0, 1), (D + 1, 1), (1, 0), (1, V + 1)])
