@@ -22,6 +22,8 @@ from orchestration.environment import prepare_ray, worker_environment
 from orchestration.errors import LaunchError
 from orchestration.spec import Resources, SweepSpec
 from orchestration.spec.checks import data_files_of
+from vae_core.data.errors import DataError
+from vae_core.data.files import existing_file
 
 PACKAGES = ("vae_core", "orchestration", "dashboards")
 PATIENCE_S = 120.0
@@ -133,7 +135,10 @@ class Sight:
 
 
 def look(directory: str, mark: str, files: list[str]) -> Sight:
-    """Looks from where it is called: is ``mark`` in ``directory``, can it be written to, and which data files are there."""
+    """Looks from where it is called: is ``mark`` in ``directory``, can it be written to, and which data files are there.
+
+    Data by address it fetches.
+    """
     place = Path(directory)
     if not (place / mark).exists():
         fault = "does not see it"
@@ -141,7 +146,7 @@ def look(directory: str, mark: str, files: list[str]) -> Sight:
         fault = "may not write to it"
     else:
         fault = ""
-    return Sight(fault, {file: _digest(Path(file)) for file in files})
+    return Sight(fault, {file: _digest(file) for file in files})
 
 
 def _require_machines(spec: SweepSpec, directory: Path) -> None:
@@ -204,11 +209,11 @@ def described(node: dict[str, Any]) -> str:
     return f"{node['NodeManagerAddress']}: {has.get('CPU', 0.0):g} CPU, {has.get('GPU', 0.0):g} GPU"
 
 
-def _digest(file: Path) -> str:
+def _digest(name: str) -> str:
     try:
-        with file.open("rb") as stream:
+        with existing_file("data", name).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
+    except (OSError, DataError):
         return ""
 
 

@@ -14,6 +14,7 @@ from orchestration.spec.faults import Path
 from orchestration.spec.yaml_source import Source
 from vae_core.config import TrialConfig
 from vae_core.data.base_config import DataConfig
+from vae_core.data.remote import is_address
 from vae_core.data.text_config import Parquet
 
 
@@ -50,7 +51,12 @@ def named_files(config: DataConfig) -> Iterator[tuple[Path, str]]:
 
 
 def fault_of(config: DataConfig, name: str) -> str | None:
-    """What is wrong with a file of these data, by its header alone; None where nothing is."""
+    """What is wrong with a file of these data, by its header alone; None where nothing is.
+
+    An address is looked at when the data are read: checking a file waits for no server.
+    """
+    if is_address(name):
+        return None
     file = FilePath(name)
     try:
         if file.is_dir():
@@ -79,7 +85,9 @@ def _two_bytes(encoding: str) -> bool:
 
 
 def absolute(value: str, directory: FilePath) -> str:
-    """The file that a name means: from the current directory; where nothing lies there, from ``directory``."""
+    """The file that a name means: from the current directory; where nothing lies there, from ``directory``. Addresses stay."""
+    if "://" in value:
+        return value
     value = os.path.expanduser(value)  # noqa: PTH111 - Path.expanduser raises for an unknown user
     here, beside = os.path.abspath(value), os.path.abspath(directory / value)  # noqa: PTH100 - symbolic links stay as written
     return beside if not _exists(here) and _exists(beside) else here

@@ -1,4 +1,13 @@
-"""Small data sets, real ones, and trial configs for them."""
+"""Small data sets, real ones, and trial configs for them.
+
+How close is close enough, in all tests of the core; what is coarser says why:
+- bitwise: the same operations in the same order (resuming, a seed, a default);
+- 1e-12 in float64: the same formula, its operations in another order;
+- 1e-10: sums over a vocabulary, a split or a quadrature;
+- 1e-9: derivatives of those;
+- 1e-6 and 1e-5: single precision, or against the textbook way's own error in it;
+- 4.5 standard errors: means of random draws, beside a check that the error is small enough to tell anything.
+"""
 
 from __future__ import annotations
 

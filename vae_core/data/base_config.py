@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vae_core.configurable import Config
+from vae_core.data.remote import check_address, is_address
 
 if TYPE_CHECKING:
     from vae_core.data.images import ImageData
     from vae_core.data.text import TextData
 
-FileName = Annotated[str, Field(min_length=1)]
+FileName = Annotated[str, Field(min_length=1), AfterValidator(check_address)]
+"""A path, or an address: http:// or https://."""
 
 
 def short_name(path: str) -> str:
-    """The last two parts of a path: what a data set is called, wherever it lies."""
-    return "/".join(Path(path).parts[-2:])
+    """The last two parts of a path or an address: what a data set is called, wherever it lies."""
+    return "/".join(Path(urlsplit(path).path if is_address(path) else path).parts[-2:])
 
 
 class DataConfig(Config):

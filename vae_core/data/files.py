@@ -7,13 +7,14 @@ import difflib
 from pathlib import Path
 
 from vae_core.data.errors import DataError
+from vae_core.data.remote import fetched, is_address
 
 _WIDE = ("utf-16", "utf-32")
 """Encodings in which a NUL byte is nothing odd."""
 
 
 def existing_file(field: str, name: str) -> Path:
-    """The path of a file that is there.
+    """The path of a file that is there; of an address, that of its copy.
 
     Args:
         field: where the user gave it, such as ``data.train``.
@@ -22,6 +23,8 @@ def existing_file(field: str, name: str) -> Path:
     Raises:
         DataError: nothing is there, or no file is.
     """
+    if is_address(name):
+        return fetched(field, name)
     path = Path(name).expanduser()
     if path.is_dir():
         raise DataError(f"{field}: {name} is a directory: name a file in it{_listed(path)}")

@@ -248,7 +248,7 @@ class HuggingFace(TextTable):
 
     places: ClassVar[tuple[str, ...]] = ("name",)
     kind: Literal["huggingface"] = "huggingface"
-    name: FileName
+    name: Annotated[str, Field(min_length=1)]
     """On the hub, such as stanfordnlp/imdb; or a directory."""
     config: Annotated[str, Field(min_length=1)] | None = None
     """Which of a data set's configurations; null: its only one."""
