@@ -25,7 +25,7 @@ from vae_core.networks.text_config import SentenceDecoderConfig, SentenceEncoder
 from vae_core.networks.word_vectors_config import TableVectors
 from vae_core.objectives.config import AnyObjective, Elbo
 from vae_core.optimizer_config import Adam, AnyOptimizer
-from vae_core.softmax.config import AdaptiveSoftmax, AnySoftmax, FullSoftmax, SampledSoftmax
+from vae_core.softmax.config import AdaptiveSoftmax, AnySoftmax, FullSoftmax
 from vae_core.training_config import Training
 
 
@@ -153,7 +153,8 @@ def _misfits(config: TrialConfig) -> list[str]:
     if modality == "text":
         if likelihood not in (None, "categorical", "multinomial"):
             faults.append(f"model.likelihood.kind: {likelihood} is for images, but data.kind: {config.data.kind} is text")
-        faults += [*_text_misfits(model), *_vocabulary_misfits(config), *_svd_misfits(config)]
+        assert isinstance(config.data, TextConfig)
+        faults += [*_text_misfits(model), *model.softmax.misfits(config.data.vocabulary.max_size), *_svd_misfits(config)]
     else:
         if likelihood in ("categorical", "multinomial"):
             faults.append(f"model.likelihood.kind: {likelihood} is for text, but data.kind: {config.data.kind} is image")
@@ -225,18 +226,6 @@ def _text_misfits(model: ModelConfig) -> list[str]:
             f"model.likelihood.kind: {likelihood} is not that of model.decoder.kind: {decoder.kind}, {decoder.likelihood}"
         )
     return faults + (_vector_misfits(model, decoder) if isinstance(decoder, SentenceDecoderConfig) else [])
-
-
-def _vocabulary_misfits(config: TrialConfig) -> list[str]:
-    softmax, data = config.model.softmax, config.data
-    assert isinstance(data, TextConfig)
-    most = data.vocabulary.max_size
-    if isinstance(softmax, SampledSoftmax) and not softmax.replacement and softmax.samples > most:
-        return [
-            f"model.softmax.samples: {softmax.samples} different words cannot be drawn from data.vocabulary.max_size: {most}; "
-            "without replacement it must be that at most"
-        ]
-    return []
 
 
 def _svd_misfits(config: TrialConfig) -> list[str]:

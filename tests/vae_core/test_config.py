@@ -224,6 +224,10 @@ def test_configs_are_frozen(text_config: MakeConfig):
             r"free_bits\.kind: batch and objective\.feedback\.kind: pid both hold the rate",
         ),
         (TEXT, {"model.decoder.tie_embeddings": True, "model.decoder.output_map": False}, "tie_embeddings needs output_map"),
+        (TEXT, {"model.softmax": {"kind": "adaptive", "cutoffs": [9, 400]}}, r"cutoffs: 400 leaves no word .*max_size: 400"),
+        (TEXT, {"model.softmax": {"kind": "hierarchical", "classes": 401}}, r"classes: 401 are more than the words, .*: 400"),
+        (TEXT, {"model.softmax": {"kind": "sampled", "samples": 401}}, r"samples: 401 different words cannot .*max_size: 400"),
+        (TEXT, {"model.softmax": {"kind": "one_vs_each", "samples": 400}}, r"samples: 400 other words than the target .*: 400"),
         (IMAGES, {"evaluation.svd": {"width": 2, "top": 3}}, r"evaluation\.svd is of a softmax over words"),
         *(
             (TEXT, {"evaluation.svd": {"width": 2, "top": 3}, "model.softmax": {"kind": kind}}, f"{kind} is scored by another")
@@ -244,6 +248,21 @@ def test_parts_that_do_not_fit_together_are_refused(
     make = text_config if base is TEXT else image_config
     with pytest.raises(ValidationError, match=message):
         make(changes)
+
+
+@pytest.mark.parametrize(
+    "softmax",
+    [
+        {"kind": "adaptive", "cutoffs": [9, 399]},
+        {"kind": "hierarchical", "classes": 400},
+        {"kind": "sampled", "samples": 400},
+        {"kind": "sampled", "samples": 401, "replacement": True},
+        {"kind": "nce", "samples": 401},
+        {"kind": "one_vs_each", "samples": 399},
+    ],
+)
+def test_as_many_words_as_there_may_be_are_allowed(softmax: dict[str, Any], text_config: MakeConfig):
+    assert text_config({"model.softmax": softmax}).model.softmax.kind == softmax["kind"]
 
 
 def test_checking_a_config_loads_neither_torch_nor_numpy():

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from vae_core.softmax.head import HeadSizes, SoftmaxHead
 
 
+MOST = "data.vocabulary.max_size"
+"""What bounds the vocabulary before the data are read."""
+
+
 class SoftmaxConfig(Config):
     """One member of the family; ``build`` makes its layer."""
 
@@ -24,6 +28,10 @@ class SoftmaxConfig(Config):
     def build(self, sizes: HeadSizes) -> SoftmaxHead:
         """Makes the layer for these sizes; imports torch."""
         raise NotImplementedError
+
+    def misfits(self, most: int) -> list[str]:
+        """Every reason why it is for more words than a vocabulary of ``most`` can have, each a sentence that names the places."""
+        return []
 
 
 class FullSoftmax(SoftmaxConfig):
@@ -66,6 +74,11 @@ class AdaptiveSoftmax(SoftmaxConfig):
             raise ValueError(f"cutoffs must ascend, got {list(self.cutoffs)}")
         return self
 
+    def misfits(self, most: int) -> list[str]:
+        if (last := self.cutoffs[-1]) < most:
+            return []
+        return [f"model.softmax.cutoffs: {last} leaves no word for its last cluster; it must be below {MOST}: {most}"]
+
     def build(self, sizes: HeadSizes) -> SoftmaxHead:
         from vae_core.softmax.adaptive import AdaptiveHead
 
@@ -82,6 +95,11 @@ class HierarchicalSoftmax(SoftmaxConfig):
     grouping: Literal["size", "frequency"] = "size"
     """Neighbours in rank share a class: as many words in each, or (Mikolov et al. 2011) as many training tokens. By frequency
     the most frequent words stand alone, and the classes may be fewer than asked for."""
+
+    def misfits(self, most: int) -> list[str]:
+        if self.classes is None or self.classes <= most:
+            return []
+        return [f"model.softmax.classes: {self.classes} are more than the words, {MOST}: {most}"]
 
     def build(self, sizes: HeadSizes) -> SoftmaxHead:
         from vae_core.softmax.hierarchical import HierarchicalHead
@@ -127,6 +145,14 @@ class SampledSoftmax(ProposalConfig):
     target (Blanc & Rendle 2018): the normaliser is unbiased, its logarithm and the gradient are off by O(1/samples). proposal:
     only where it was drawn (Bengio & Senécal 2008): as exclude, but far noisier, and the loss has no lower bound."""
 
+    def misfits(self, most: int) -> list[str]:
+        if self.replacement or self.samples <= most:
+            return []
+        return [
+            f"model.softmax.samples: {self.samples} different words cannot be drawn from {MOST}: {most}; without replacement it "
+            "must be that at most"
+        ]
+
     def build(self, sizes: HeadSizes) -> SoftmaxHead:
         from vae_core.softmax.sampled import SampledHead
 
@@ -163,6 +189,11 @@ class OneVsEach(SoftmaxConfig):
     kind: Literal["one_vs_each"] = "one_vs_each"
     samples: Count = 1024
     """Other classes drawn a step, all different, evenly, and shared over the batch and the time steps."""
+
+    def misfits(self, most: int) -> list[str]:
+        if self.samples < most:
+            return []
+        return [f"model.softmax.samples: {self.samples} other words than the target cannot be drawn from {MOST}: {most}"]
 
     def build(self, sizes: HeadSizes) -> SoftmaxHead:
         from vae_core.softmax.one_vs_each import OneVsEachHead
