@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from vae_core.softmax.config import SampledSoftmax
 from vae_core.softmax.head import HeadSizes
-from vae_core.softmax.proposals import PROPOSALS
+from vae_core.softmax.proposals import PROPOSALS, draw_distinct
 from vae_core.softmax.sampled import Negatives, SampledHead, sampled_nll
 
 MakeSizes = Callable[..., HeadSizes]
@@ -111,6 +111,18 @@ def test_expected_counts_with_replacement(proposal: str, make_sizes: MakeSizes) 
     negatives = head.draw(targets, Generator().manual_seed(0))
     torch.testing.assert_close(negatives.target_log_expected.exp().sum(), torch.tensor(9.0).double(), rtol=1e-12, atol=0)
     torch.testing.assert_close(negatives.log_expected, negatives.target_log_expected[negatives.ids], rtol=0, atol=0)
+
+
+@every_proposal
+def test_expected_counts_without_replacement(proposal: str, make_sizes: MakeSizes) -> None:
+    """1 - (1 - q)^T of every class, T the tries that the draw took, and not T q, which is above 1 for the most frequent."""
+    head, targets = build(make_sizes(D, V), samples=12, proposal=proposal), torch.arange(V)
+    negatives = head.draw(targets, Generator().manual_seed(0))
+    ids, tries = draw_distinct(head.proposal, 12, Generator().manual_seed(0), head._tries)
+    assert torch.equal(negatives.ids, ids)
+    expected = 1.0 - (1.0 - head.proposal.log_q.exp()) ** tries
+    torch.testing.assert_close(negatives.target_log_expected.exp(), expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(negatives.log_expected, negatives.target_log_expected[ids], rtol=0, atol=0)
 
 
 @every_proposal
