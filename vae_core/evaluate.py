@@ -134,12 +134,19 @@ def importance_weighted(
     if samples < 1 or (examples is not None and examples < 1):
         raise ValueError(f"samples and examples must be 1 or more, got samples={samples}, examples={examples}")
     index = _choose(data, split, examples)
-    parts = _fitting(model, data, split, _in_batches(index, _IMPORTANCE_BATCH), max_bytes)
-    nll = torch.cat([_importance_weighted_part(model, data, split, part, samples, seed, max_bytes) for part in parts])
+    nll = importance_weighted_examples(model, data, split, index, samples=samples, seed=seed, max_bytes=max_bytes)
     n = len(index)
     se = nll.std(correction=1).item() / math.sqrt(n) if n > 1 else math.nan
     per_token = perplexity(nll.sum().item(), _target_tokens(model, data, split, index)) if isinstance(data, TextData) else None
     return ImportanceWeighted(nll.mean().item(), se, per_token, samples, n)
+
+
+def importance_weighted_examples(
+    model: VAE[Any], data: Data, split: str, index: Index, *, samples: int, seed: int = 0, max_bytes: int = 2**27
+) -> Tensor:
+    """The same of each of these examples, (N,), float64 on the CPU; of like lengths side by side it is quickest."""
+    parts = _fitting(model, data, split, _in_batches(index, _IMPORTANCE_BATCH), max_bytes)
+    return torch.cat([_importance_weighted_part(model, data, split, part, samples, seed, max_bytes) for part in parts])
 
 
 @torch.no_grad()

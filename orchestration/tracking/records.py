@@ -7,6 +7,7 @@ that are there are left alone, and a metric point that is there is not written t
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.tracking.making import alone, make_whole
 from orchestration.tracking.mlflow_limits import MAX_PARAM, MAX_TAG, as_text, chunks, cut, cut_all
+from orchestration.tracking.model_files import FOLDER, write_model_files
 from orchestration.tracking.note import fill_in, quoted
 from orchestration.tracking.outage import is_outage, quiet_mlflow
 
@@ -194,6 +196,10 @@ class Records:
             raise FileNotFoundError(f"the artifacts to be kept are gone: {entry['directory']}")
         run_id, _ = self._trial(entry, {})
         self._store.log_artifacts(run_id, entry["directory"])
+        with tempfile.TemporaryDirectory() as scratch:
+            model = write_model_files(Path(entry["directory"]) / FOLDER, run_id, Path(scratch))
+            if model is not None:
+                self._store.log_artifacts(run_id, scratch, FOLDER)
 
     def _write_ended(self, entry: Mapping[str, Any]) -> None:
         run_id, _ = self._trial(entry, {})
