@@ -284,6 +284,8 @@ class Driver:
 
     def _epoch(self, view: TrialView, message: Message) -> bool:
         self._recorder.epoch(view.number, message.epoch, message.metrics, message.timestamp_ms)
+        if message.pictures:
+            self._recorder.pictures(view.number, message.pictures)
         view.duration_s = message.seconds
         view.epoch = max(view.epoch, message.epoch)
         view.metrics.update(message.metrics)

@@ -46,7 +46,9 @@ class Message:
     reason: str = ""
     """Of kind "end": why; of kind "notice": what."""
     facts: dict[str, str] = field(default_factory=dict)
-    """Of kind "start": fingerprint of the data, versions, threads."""
+    """Of kind "start": fingerprint of the data, versions, threads; under "dataset" as JSON what the data are."""
+    pictures: str = ""
+    """Of kind "epoch": the directory of its pictures; empty where it has none."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from orchestration.lineage import is_own, take_over
 from orchestration.messages import Job, Message
 from orchestration.patience import PAUSE_S, no_room
+from orchestration.pictures import keep_pictures
 
 if TYPE_CHECKING:
     from vae_core.config import TrialConfig
@@ -59,6 +60,7 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
     from vae_core.checkpoint import CheckpointError, load_state, save_state
     from vae_core.config import TrialConfig
     from vae_core.data.batching import require_batch
+    from vae_core.pictures import picture_epochs
     from vae_core.trainer import Trainer
 
     torch.set_num_threads(1)
@@ -74,7 +76,7 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
         reason = f"it has a GPU of Ray's, but torch sees none on {socket.gethostname()}: it trains on the CPU"
         yield Message("notice", timestamp_ms=_now_ms(), reason=reason)
     trainer = Trainer(config, data, device=device)
-    yield Message("start", timestamp_ms=_now_ms(), facts=_facts(trainer, data.fingerprint))
+    yield Message("start", timestamp_ms=_now_ms(), facts=_facts(trainer, data))
 
     damage: list[str] = []
     try:
@@ -92,6 +94,7 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
             yield from take_over(trainer, job, data)
     if state is not None:
         trainer.load_state_dict(state)
+    drawn = picture_epochs(config)
     story = yield from _when_there_is_room(lambda: _Story(directory, trainer.history, since), directory)
     yield from story.told
     started_s -= story.seconds
@@ -100,6 +103,10 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
         if record.final:
             write = functools.partial(write_artifacts, trainer.model, config, data, metrics, directory / ARTIFACTS)
             metrics = yield from _when_there_is_room(write, directory)
+        shown: Path | None = None
+        if not record.final and record.epoch in drawn:
+            draw = functools.partial(_draw, trainer, data, directory, record.epoch, _now_ms())
+            shown = yield from _when_there_is_room(draw, directory)
         message = Message(
             "final" if record.final else "epoch",
             epoch=record.epoch,
@@ -107,6 +114,7 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
             seconds=time.monotonic() - started_s,
             metrics=metrics,
             annealed=record.annealed,
+            pictures="" if shown is None else str(shown.absolute()),
         )
         if not record.final:
             yield from _when_there_is_room(functools.partial(story.append, message), directory)
@@ -122,6 +130,17 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
         state=outcome.state,
         reason="" if outcome.reason == "epochs" else outcome.reason,  # the ordinary end needs no word
     )
+
+
+def _draw(trainer: Trainer, data: TextData | ImageData, directory: Path, epoch: int, now_ms: int) -> Path:
+    """The directory of the epoch's pictures."""
+    from vae_core.generate import scale_of
+    from vae_core.pictures import pictures
+
+    assert data.modality == "image"
+    config = trainer.config
+    made = pictures(trainer.model, config, data)
+    return keep_pictures(made, directory, config.fingerprint(), epoch, now_ms, scale_of(data.shape))
 
 
 def write_artifacts(
@@ -212,14 +231,16 @@ def _load(config: AnyData) -> TextData | ImageData:
     return config.load()
 
 
-def _facts(trainer: Trainer, data_fingerprint: str) -> dict[str, str]:
+def _facts(trainer: Trainer, data: TextData | ImageData) -> dict[str, str]:
     import torch
 
+    from vae_core.data.describe import describe
     from vae_core.plugins import installed
 
     plugins = ", ".join(f"{name} {version}" for name, version in installed().items())
     return {
-        "data.fingerprint": data_fingerprint,
+        "data.fingerprint": data.fingerprint,
+        "dataset": json.dumps(describe(data, trainer.config.data)),
         "threads": str(torch.get_num_threads()),
         "torch": str(torch.__version__),
         "device": torch.cuda.get_device_name() if trainer.device.type == "cuda" else "cpu",

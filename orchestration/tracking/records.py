@@ -6,6 +6,7 @@ that are there are left alone, and a metric point that is there is not written t
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Callable, Mapping
@@ -13,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestration.pictures import FOLDER as PICTURES
+from orchestration.pictures import TAG as HAS_PICTURES
+from orchestration.tracking.datasets import DATASET, dataset_inputs
 from orchestration.tracking.making import alone, make_whole
 from orchestration.tracking.mlflow_limits import MAX_PARAM, MAX_TAG, as_text, chunks, cut, cut_all
 from orchestration.tracking.model_files import FOLDER, write_model_files
@@ -173,6 +177,8 @@ class Records:
         self._log_params(run_id, {name: value for name, value in params.items() if name not in logged})
         if entry["config"] is not None:
             self._store.log_text(run_id, entry["config"], "config.yaml")
+        if entry.get(DATASET) is not None:  # known by name and digest: the same again adds nothing
+            self._store.log_inputs(run_id, datasets=dataset_inputs(json.loads(entry[DATASET])))
         if entry.get("schedule") is not None:  # its tag may have been cut
             self._store.log_text(run_id, entry["schedule"], "schedule.json")
 
@@ -191,9 +197,14 @@ class Records:
         if metrics or tags:
             self._store.log_batch(run_id, metrics=metrics, tags=tags)
 
+    def _write_pictures(self, entry: Mapping[str, Any]) -> None:
+        _require_directory(entry)
+        run_id, _ = self._trial(entry, {})
+        self._store.log_artifacts(run_id, entry["directory"], PICTURES)
+        self._set_tags(run_id, {HAS_PICTURES: "True"})
+
     def _write_artifacts(self, entry: Mapping[str, Any]) -> None:
-        if not Path(entry["directory"]).is_dir():  # MLflow would pass over it in silence
-            raise FileNotFoundError(f"the artifacts to be kept are gone: {entry['directory']}")
+        _require_directory(entry)
         run_id, _ = self._trial(entry, {})
         self._store.log_artifacts(run_id, entry["directory"])
         with tempfile.TemporaryDirectory() as scratch:
@@ -241,11 +252,17 @@ _WRITERS: Mapping[str, Callable[[Records, Mapping[str, Any]], None]] = {
     "open": Records._write_open,
     "started": Records._write_started,
     "epoch": Records._write_epoch,
+    "pictures": Records._write_pictures,
     "artifacts": Records._write_artifacts,
     "ended": Records._write_ended,
     "note": Records._write_note,
     "closed": Records._write_closed,
 }
+
+
+def _require_directory(entry: Mapping[str, Any]) -> None:
+    if not Path(entry["directory"]).is_dir():  # MLflow would pass over it in silence
+        raise FileNotFoundError(f"the artifacts to be kept are gone: {entry['directory']}")
 
 
 def _all_runs(client: MlflowClient, experiment: str, filter_string: str) -> list[Run]:

@@ -19,6 +19,7 @@ from dashboards.home import hide_passwords
 from orchestration.messages import TrialState
 from orchestration.patience import notice
 from orchestration.refusals import refusal
+from orchestration.tracking.datasets import DATASET
 from orchestration.tracking.mlflow_limits import as_text
 from orchestration.tracking.outage import is_outage, quiet_mlflow
 from orchestration.tracking.records import Records
@@ -109,6 +110,7 @@ class Tracker:
             params: the flat config of the trial.
             fingerprint: of the config; empty where no valid one came about, and then no config.yaml is kept.
             seed: None where no valid config came about.
+            tags: among them, as JSON, what the data are, which become dataset inputs and no tag.
         """
         own = {"config.fingerprint": fingerprint}
         if seed is not None:
@@ -117,12 +119,18 @@ class Tracker:
         if "training.epochs" in params:
             own["epochs"] = as_text(params["training.epochs"])
         config = _as_yaml(params) if fingerprint else None
-        self._say_of(number, "started", params=dict(params), tags={**own, **tags}, config=config, schedule=tags.get("schedule"))
+        said = {**own, **{name: value for name, value in tags.items() if name != DATASET}}
+        schedule, dataset = tags.get("schedule"), tags.get(DATASET)
+        self._say_of(number, "started", params=dict(params), tags=said, config=config, schedule=schedule, dataset=dataset)
 
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         """Metrics of one epoch, whose number is their step. Saying the same again changes nothing."""
         values = {name: float(value) for name, value in metrics.items()}
         self._say_of(number, "epoch", at=timestamp_ms, epoch=epoch, metrics=values)
+
+    def pictures(self, number: int, directory: str) -> None:
+        """The files in ``directory`` are an epoch's pictures; see ``orchestration.pictures``. Saying it again changes nothing."""
+        self._say_of(number, "pictures", directory=directory)
 
     def trial_ended(self, number: int, state: TrialState, reason: str, artifacts: Path | None, seconds: float) -> None:
         """A trial has ended; the files below ``artifacts``, if there are any, become its artifacts.

@@ -30,6 +30,9 @@ class Heard:
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         pass
 
+    def pictures(self, number: int, directory: str) -> None:
+        pass
+
     def trial_ended(self, number: int, state: str, reason: str, artifacts: Path | None, seconds: float) -> None:
         self.ended.append((number, state))
 

@@ -69,6 +69,9 @@ class Silent:
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         self.metrics.append((number, epoch, metrics))
 
+    def pictures(self, *_: Any) -> None:
+        pass
+
     def trial_ended(self, *_: Any) -> None:
         pass
 
