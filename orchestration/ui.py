@@ -11,10 +11,10 @@ from types import FrameType
 
 from dashboards.home import resolve_home, without_password
 from orchestration.mlflow_server import UiError, is_loopback, running_server
-from orchestration.tracking.note import trials_link
 from orchestration.tracking.outage import quiet_mlflow
 from orchestration.tracking.records import EXPERIMENT
 from orchestration.tracking.sweep_record import tracking_uris
+from orchestration.tracking.view import TAG, trials_link, view_link
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ def sweep_links(base: str, tracking_uri: str) -> list[SweepLink]:
     return [
         SweepLink(
             tags["sweep"],
-            trials_link(
+            view_link(experiment.experiment_id, tags["sweep"], base)
+            if f"{TAG}{tags['sweep']}" in experiment.tags  # not where an earlier version has recorded it
+            else trials_link(
                 experiment.experiment_id,
                 tags["sweep"],
                 f"best/{tags.get('metric.name', 'val/neg_elbo')}",

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
+from orchestration.tracking.view import MODE, SCORES, view_link
+
+NOTE = "mlflow.note.content"
+"""The tag of a run that the UI shows as its description."""
 TOP = 10
-_MODE = "workflowType=machine_learning"
-"""Without it the UI opens on traces of language models."""
 _EXPERIMENT = "{{experiment}}"
 _MARK = re.compile(r"\{\{(experiment|trial:(\d+))\}\}")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "{": "&#123;", "}": "&#125;"}
@@ -36,6 +37,8 @@ class NoteRow:
     """What was searched, by dotted name."""
     epochs: int = 0
     duration_s: float = 0.0
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Its metrics; of these ``SCORES`` are shown."""
 
 
 def sweep_note(
@@ -61,7 +64,7 @@ def sweep_note(
     tally = ", ".join(f"{counts[state]} {state.lower()}" for state in _ORDER if counts[state]) or "no trial yet"
     planned = "" if total is None else f" of {total}"
     column = f"best/{metric}"
-    runs = trials_link(_EXPERIMENT, name, column, goal)
+    runs = view_link(_EXPERIMENT, name)
     lines = [
         *([f"**Question.** {escape(question)}", ""] if question else []),
         f"**{escape(state.capitalize())}.** {tally}{planned}. {_better(goal)} {escape(metric)} is better.",
@@ -80,37 +83,15 @@ def fill_in(markdown: str, experiment: str, runs: Mapping[int, str]) -> str:
         if mark[2] is None:
             return experiment
         run = runs.get(int(mark[2]))
-        return f"#/experiments/{experiment}/runs" + (f"/{run}" if run else "") + f"?{_MODE}"
+        return f"#/experiments/{experiment}/runs" + (f"/{run}" if run else "") + f"?{MODE}"
 
     return _MARK.sub(link, markdown)
 
 
-def trials_link(experiment: str, sweep: str, metric: str, goal: str, base: str = "") -> str:
-    """The UI's page of a sweep's trials, best first; relative where ``base``, the UI's address, is empty.
-
-    Without the filter the UI hides nested runs.
-    """
-    query = {
-        "searchFilter": f"tags.kind = 'trial' and tags.sweep = {quoted(sweep)}",
-        "orderByKey": f"metrics.`{metric}`",
-        "orderByAsc": "true" if goal == "minimize" else "false",
-    }
-    return f"{base}#/experiments/{experiment}/runs?{_MODE}" + "".join(
-        f"&{key}={quote(value, safe='')}" for key, value in query.items()
-    )
-
-
-def quoted(value: str) -> str:
-    """A string in MLflow's filters.
-
-    Raises:
-        ValueError: it has both kinds of quotes, which no filter can express.
-    """
-    if "'" not in value:
-        return f"'{value}'"
-    if '"' not in value:
-        return f'"{value}"'
-    raise ValueError(f"{value!r} has both ' and \", so no filter of MLflow can find it")
+def with_link(markdown: str, title: str, link: str) -> str:
+    """A filled note with one more link beside those onto the trials, in place of an earlier one of the same title."""
+    without = re.sub(rf" · \[{re.escape(title)}\]\([^)]*\)", "", markdown)
+    return re.sub(r"^\[Trials\]\(.*$", lambda line: f"{line[0]} · [{title}]({link})", without, count=1, flags=re.MULTILINE)
 
 
 def escape(text: str) -> str:
@@ -131,10 +112,12 @@ def _leaderboard(rows: Sequence[NoteRow], column: str, goal: str, top: int, link
         return []
     shown = ranked[:top]
     names = sorted({name for _, row in shown for name in row.parameters})
-    header = ["", link_to, column if link_to == "trial" else f"mean {column}", *short_names(names), "epochs", "time"]
+    scores = [name for name in SCORES if name != column and any(name in row.scores for _, row in shown)]
+    header = ["", link_to, column if link_to == "trial" else f"mean {column}", *scores, *short_names(names), "epochs", "time"]
     lines = [_spaced(map(escape, header)), _line("---" for _ in header)]
     for rank, (value, row) in enumerate(shown, start=1):
-        cells = [escape(_shown(row.parameters[name])) if name in row.parameters else "–" for name in names]
+        cells = [f"{row.scores[name]:.6g}" if name in row.scores else "–" for name in scores]
+        cells += [escape(_shown(row.parameters[name])) if name in row.parameters else "–" for name in names]
         link = f"[{row.trial:03d}]({{{{trial:{row.trial}}}}})"
         lines.append(_spaced([str(rank), link, f"{value:.6g}", *cells, str(row.epochs), clock(row.duration_s)]))
     return lines

@@ -20,8 +20,9 @@ from orchestration.tracking.datasets import DATASET, dataset_inputs
 from orchestration.tracking.making import alone, make_whole
 from orchestration.tracking.mlflow_limits import MAX_PARAM, MAX_TAG, as_text, chunks, cut, cut_all
 from orchestration.tracking.model_files import FOLDER, write_model_files
-from orchestration.tracking.note import fill_in, quoted
+from orchestration.tracking.note import NOTE, fill_in
 from orchestration.tracking.outage import is_outage, quiet_mlflow
+from orchestration.tracking.view import quoted, view_tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -159,6 +160,7 @@ class Records:
             self._store.update_run(run_id, status="RUNNING")
             self._set_tags(run_id, tags)
         self._store.log_text(run_id, entry["source"], "sweep.yaml")
+        self._store.set_experiment_tag(known.experiment, *view_tag(entry["sweep"], entry["tags"], entry["at"]))
 
     def _write_started(self, entry: Mapping[str, Any]) -> None:
         tags = cut_all(entry["tags"], MAX_TAG)
@@ -223,7 +225,7 @@ class Records:
         known = self._sweep(entry["sweep"])
         runs = {number: run for (number, _), run in known.trials.items()}
         note = cut(fill_in(entry["markdown"], known.experiment, runs), MAX_TAG)
-        self._set_tags(run_id, {"mlflow.note.content": note, "budget.used": entry.get("budget_used", "")})
+        self._set_tags(run_id, {NOTE: note, "budget.used": entry.get("budget_used", "")})
 
     def _write_closed(self, entry: Mapping[str, Any]) -> None:
         run_id = self._parent(entry["sweep"], {}, entry["at"])

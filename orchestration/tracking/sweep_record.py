@@ -149,4 +149,4 @@ def tracking_uris(where: Home) -> list[str]:
 
 def _row(spec: SweepSpec, view: TrialView) -> NoteRow:
     words = in_words(spec.parameters, view.assignment)
-    return NoteRow(view.number, view.state, view.value, words, view.epoch, view.duration_s)
+    return NoteRow(view.number, view.state, view.value, words, view.epoch, view.duration_s, view.metrics)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.tracking.note import NoteRow, escape, fill_in, quoted, short_names, sweep_note, trials_link
+from orchestration.tracking.note import NoteRow, escape, fill_in, short_names, sweep_note
+from orchestration.tracking.view import quoted, trials_link
 
 
 def board(markdown: str) -> list[list[str]]:
