@@ -25,6 +25,10 @@ _KEPT = ("version", "trial", "resources", "tracking", "notify")
 """Sections that a confirmation shares with its search; the others say how to search."""
 
 
+class AlreadyConfirmed(LaunchError):
+    """The confirmation is finished."""
+
+
 @dataclass(frozen=True)
 class Confirmation:
     """A confirmation that can be run."""
@@ -95,7 +99,8 @@ def unfinished_plan(name: str, search: str, where: Home, top: int | None, seeds:
     """The trials and seeds of a confirmation that is there already, and can be gone on with.
 
     Raises:
-        LaunchError: it is finished; it is none, or one of another search; flags ask for another number of trials or seeds.
+        AlreadyConfirmed: it is finished.
+        LaunchError: it is none, or one of another search; flags ask for another number of trials or seeds.
     """
     from dashboards.errors import NotFound
     from dashboards.records import sweep_row
@@ -113,7 +118,7 @@ def unfinished_plan(name: str, search: str, where: Home, top: int | None, seeds:
             )
     with contextlib.suppress(NotFound):  # killed before its first record
         if sweep_row(name, tracking_uri=where.tracking_uri)["state"] == "FINISHED":
-            raise LaunchError(
+            raise AlreadyConfirmed(
                 f"{name!r} is there already, and finished: vae-sweeps report {name} shows it;"
                 " to confirm once more, choose another name with --name"
             )

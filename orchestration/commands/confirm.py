@@ -29,16 +29,21 @@ def confirm(
     """Train a search's best configurations under fresh seeds, as a sweep of its own: means, intervals, paired tests."""
     from rich.console import Console
 
-    from orchestration.confirm import make_confirmation, unfinished_plan
+    from orchestration.confirm import AlreadyConfirmed, make_confirmation, unfinished_plan
     from orchestration.launch import resume_sweep, run_sweep
     from orchestration.stored_sweeps import is_stored
+    from orchestration.tracking.champion import register_champion
 
     child = new_name or f"{name}-confirm"
     where = locate(name, home)
 
     with interruptible(child):
         if is_stored(child, where):
-            trials, fresh = unfinished_plan(child, name, where, top, seeds)
+            try:
+                trials, fresh = unfinished_plan(child, name, where, top, seeds)
+            except AlreadyConfirmed:
+                typer.echo(register_champion(child, where))  # which the end of the confirmation may have failed at
+                raise
             typer.echo(f"{child} is there, unfinished, and is gone on with: {_planned(name, trials, fresh)}")
             result = resume_sweep(child, home=where.root, debug=debug, console=Console())
         else:
@@ -48,6 +53,8 @@ def confirm(
             typer.echo(f"{child}: {_planned(name, made.trials, made.seeds)}")
             result = run_sweep(made.spec, home=where.root, tracking_uri=where.tracking_uri, debug=debug, console=Console())
     conclude(result)
+    if not result.unsent:
+        typer.echo(register_champion(child, where))
 
 
 def _planned(search: str, trials: list[int], seeds: list[int]) -> str:
