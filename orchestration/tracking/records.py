@@ -179,10 +179,10 @@ class Records:
         self._log_params(run_id, {name: value for name, value in params.items() if name not in logged})
         if entry["config"] is not None:
             self._store.log_text(run_id, entry["config"], "config.yaml")
-        if entry.get(DATASET) is not None:  # known by name and digest: the same again adds nothing
-            self._store.log_inputs(run_id, datasets=dataset_inputs(json.loads(entry[DATASET])))
         if entry.get("schedule") is not None:  # its tag may have been cut
             self._store.log_text(run_id, entry["schedule"], "schedule.json")
+        if entry.get(DATASET) is not None:  # known by name and digest: the same again adds nothing
+            self._store.log_inputs(run_id, datasets=dataset_inputs(json.loads(entry[DATASET])))
 
     def _write_epoch(self, entry: Mapping[str, Any]) -> None:
         from mlflow.entities import Metric, RunTag

@@ -31,7 +31,9 @@ def examples(data: Data, split: str) -> Any:
     """As a user would give them: sentences, or images."""
     if isinstance(data, TextData):
         rows = data.splits[split]
-        return [data.vocabulary.decode(rows.tokens[start:end]) for start, end in zip(rows.offsets, rows.offsets[1:], strict=False)]
+        return [
+            data.vocabulary.decode(rows.tokens[start:end]) for start, end in zip(rows.offsets, rows.offsets[1:], strict=False)
+        ]
     return data.splits[split].pixels / 255
 
 
