@@ -11,9 +11,12 @@ import sqlite3
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from dashboards import load_sweeps, load_trials
@@ -67,6 +70,45 @@ def search(directory: Path, text: str) -> Home:
     """The home of a new search."""
     (directory / "search.yaml").write_text(text)
     return run_sweep(directory / "search.yaml", home=directory / "home", debug=True).home
+
+
+def versions(home: Path, name: str = "tiny") -> list[Any]:
+    return list(MlflowClient(resolve_home(home).tracking_uri).search_model_versions(f"name = '{name}'"))
+
+
+def test_the_winner_is_the_champion_and_registered_once(searched: Path) -> None:
+    output = confirm(searched, "tiny", "--seeds", "2")
+    client = MlflowClient(resolve_home(searched).tracking_uri)
+    (version,) = versions(searched)
+    assert client.get_model_version_by_alias("tiny", "champion").version == version.version
+    run = client.get_run(version.run_id)
+    assert f"the champion is trial tiny-confirm/{run.data.tags['trial.number']}: models:/tiny@champion" in output
+    trials = load_trials("tiny-confirm", home=searched)
+    means = trials.groupby("configuration")["test/neg_elbo"].mean()
+    best = trials[trials["configuration"] == means.idxmin()]
+    assert version.run_id == best.loc[best["best/val/neg_elbo"].idxmin(), "run_id"], "the test split chooses no seed"
+    assert version.tags["configuration"] == str(means.idxmin())
+    for sweep in ("tiny", "tiny-confirm"):
+        note = client.get_run(load_sweeps(home=searched).set_index("name").loc[sweep, "run_id"]).data.tags["mlflow.note.content"]
+        assert f"[Champion](#/models/tiny/versions/{version.version})" in note
+
+    mlflow.set_tracking_uri(resolve_home(searched).tracking_uri)
+    model = mlflow.pyfunc.load_model("models:/tiny@champion")
+    assert len(model.predict(pd.DataFrame(), params={"task": "generate", "count": 3})) == 3
+
+    assert "is there already, and finished" in confirm(searched, "tiny", code=2)
+    assert [one.run_id for one in versions(searched)] == [version.run_id], "no second version of the same run"
+    client.delete_registered_model("tiny")
+    confirm(searched, "tiny", code=2)
+    assert [one.run_id for one in versions(searched)] == [version.run_id], "what failed at the end is made up for"
+
+
+def test_without_a_registry_the_confirmation_is_whole(searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://127.0.0.1:9")
+    output = confirm(searched, "tiny", "--top", "1", "--seeds", "1")
+    assert "no champion of tiny-confirm was registered: " in output
+    assert load_trials("tiny-confirm", home=searched)["state"].tolist() == ["COMPLETE"]
+    assert versions(searched) == []
 
 
 def test_the_best_are_trained_anew_under_fresh_seeds(searched: Path) -> None:
