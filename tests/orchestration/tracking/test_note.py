@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.tracking.note import NoteRow, escape, fill_in, short_names, sweep_note
+from orchestration.tracking.note import NoteRow, escape, fill_in, short_names, sweep_note, with_link
 from orchestration.tracking.view import quoted, trials_link
 
 
@@ -55,6 +55,23 @@ def test_a_parameter_that_a_trial_does_not_have_is_a_dash() -> None:
     assert lines[0] == ["", "trial", "best/val/neg\\_elbo", "annealing.kind", "lr", "w", "epochs", "time"]
     assert lines[2][2:] == ["1", "linear", "0.001235", "\\[1, 2\\]", "3", "1:05"]
     assert lines[3][2:] == ["2", "–", "0.5", "–", "2", "1:01:01"]
+
+
+def test_the_test_score_stands_beside_the_searched_metric() -> None:
+    rows = [NoteRow(0, "COMPLETE", 1.0, scores={"test/neg_elbo": 1.25, "test/rate": 9.0}), NoteRow(1, "COMPLETE", 2.0)]
+    lines = board(note(rows))
+    assert lines[0] == ["", "trial", "best/val/neg\\_elbo", "test/neg\\_elbo", "epochs", "time"]
+    assert [line[3] for line in lines[2:]] == ["1.25", "–"]
+
+
+def test_a_link_is_added_once_and_beside_the_others() -> None:
+    filled = fill_in(note([NoteRow(0, "COMPLETE", 1.0)]), "9", {})
+    once = with_link(filled, "Report", "#/a")
+    again = with_link(with_link(once, "Champion", "#/c"), "Report", "#/b")
+    (line,) = [line for line in again.splitlines() if line.startswith("[Trials]")]
+    assert line.endswith(" · [Champion](#/c) · [Report](#/b)")
+    assert again.count("[Report]") == 1
+    assert with_link("", "Report", "#/a") == ""
 
 
 def test_without_trials_there_is_no_table() -> None:
