@@ -99,6 +99,9 @@ def test_pictures_have_a_slider_over_epochs(page: Any, server: Server, swept: Ho
     page.get_by_placeholder("Search metric charts").fill("samples|reconstructions")
     page.get_by_role("slider").nth(1).wait_for()
     assert page.get_by_role("slider").count() == 2
+    page.wait_for_timeout(2000)  # the slider takes no key before its range is known
+    page.get_by_role("slider").first.press("ArrowRight")
+    page.wait_for_selector("img[src*='images%2F']")
     for key in ("samples", "reconstructions"):
         assert page.get_by_text(key, exact=True).count()
 
