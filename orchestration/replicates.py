@@ -20,6 +20,7 @@ from orchestration.messages import TrialState
 from orchestration.past import Past
 from orchestration.spec import SweepSpec
 from orchestration.spec.confirmation import SEED
+from orchestration.spec.early_terminate import Wilcoxon
 from orchestration.spec.replication import first_seed
 from orchestration.spec.search_space import Assignment
 from orchestration.spec.sections import Search as Options
@@ -78,6 +79,11 @@ class _Point:
     def endings(self) -> list[tuple[str, str]]:
         return [(past.outcome, past.reason) for past in self.ended]
 
+    @property
+    def runs(self) -> bool:
+        """Whether one that has begun has not ended."""
+        return self.begun > len(self.ended)
+
 
 class ReplicatedSearch(Search):
     """One sweep's two studies; its numbers are those of the replicates."""
@@ -87,6 +93,11 @@ class ReplicatedSearch(Search):
         self._points = points
         self._seeds = spec.seeds
         self._first_seed = first_seed(spec)
+        rule = spec.early_terminate
+        self._certain = rule.first_seeds if isinstance(rule, Wilcoxon) else spec.seeds
+        """Replicates that no test can spare."""
+        self._measured = any(past.outcome == "COMPLETE" for past in points.past)
+        """Whether there is a complete point, with which others are compared."""
         self.past = [replace(past, assignment=self._seeded(past.number, past.assignment)) for past in self.past]
         self._values = {past.number: dict(past.values) for past in self.unfinished}
         """Of those that have not ended, by epoch."""
@@ -109,7 +120,8 @@ class ReplicatedSearch(Search):
         self._untold[asked[0]] = _Point(begun.get(asked[0], 0))
 
     def ask(self) -> tuple[int, Assignment] | None:
-        """Replicates that wait, then those of the points there are, one point after the other, then those of a new one."""
+        """Replicates that wait, then those of the points there are, one point after the other, then those of a new one, and last
+        those that the end of another may spare."""
         if not self._waiting:
             number = self._next()
             if number is None:
@@ -122,17 +134,31 @@ class ReplicatedSearch(Search):
         return number, self._seeded(number, assignment)
 
     def _next(self) -> int | None:
-        """The number of the replicate to begin, noted as begun; draws a point where the others have all of theirs."""
-        for number, point in sorted(self._untold.items()):
-            if point.begun < self._seeds and not is_cut(point.endings):
-                point.begun += 1
-                return number * self._seeds + point.begun - 1
-        asked = self._points.ask()
+        """The number of the replicate to begin, noted as begun; draws a point where none of the others can be gone on with."""
+        open_ = [number for number, point in sorted(self._untold.items()) if self._is_open(point)]
+        number = next((number for number in open_ if not self._may_be_spared(number)), None)
+        if number is None and (asked := self._points.ask()) is not None:
+            number, _ = asked
+            self._untold[number] = _Point()
         self.exhausted = self._points.exhausted
-        if asked is None:
-            return None
-        self._untold[asked[0]] = _Point(begun=1)
-        return asked[0] * self._seeds
+        if number is None:
+            if not open_:
+                return None
+            number = open_[0]
+        point = self._untold[number]
+        point.begun += 1
+        return number * self._seeds + point.begun - 1
+
+    def _is_open(self, point: _Point) -> bool:
+        return point.begun < self._seeds and not is_cut(point.endings)
+
+    def _may_be_spared(self, number: int) -> bool:
+        """Whether the next replicate of a point may turn out not to be wanted, once one that runs has ended.
+
+        Until a point is complete, with which the others are compared, the first is to become that.
+        """
+        point = self._untold[number]
+        return point.begun >= self._certain and point.runs and (self._measured or number != min(self._untold))
 
     def _seeded(self, number: int, assignment: Assignment) -> Assignment:
         return {**assignment, SEED: self._first_seed + number % self._seeds}
@@ -168,9 +194,10 @@ class ReplicatedSearch(Search):
         """Tells the sampler of a point if none of its replicates runs and no further one will."""
         point = self._untold[number]
         outcome = standing(point.endings, self._seeds)
-        if len(point.ended) < point.begun or outcome == "RUNNING":
+        if point.runs or outcome == "RUNNING":
             return
         del self._untold[number]
+        self._measured = self._measured or outcome == "COMPLETE"
         self._left_out += self._seeds - point.begun
         scored = [past for past in point.ended if self._outcome.scores(past.metrics) is not None]
         scored = [past for past in scored if past.outcome in ("COMPLETE", "COLLAPSED")]
@@ -217,7 +244,7 @@ class ReplicatedSearch(Search):
 
     @property
     def left(self) -> int:
-        open_ = sum(self._seeds - point.begun for point in self._untold.values() if not is_cut(point.endings))
+        open_ = sum(self._seeds - point.begun for point in self._untold.values() if self._is_open(point))
         return self._waiting + open_ + self._seeds * self._points.left
 
 

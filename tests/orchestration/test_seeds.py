@@ -228,6 +228,48 @@ def test_what_is_maximised_is_stopped_the_other_way(tiny: Path, url: str, tmp_pa
     assert sorted(driver.trials) == [*range(10), *range(12, 18)]
 
 
+@pytest.mark.parametrize("workers", [2, 3])
+def test_several_workers_save_what_one_saves(tiny: Path, url: str, tmp_path: Path, workers: int) -> None:
+    """A fifth seed is begun when the first four are judged, and another configuration meanwhile, as long as there is one."""
+    rates = "parameters={optimizer.lr: {values: [0.01, 0.02, 0.01001, 0.03]}}"
+    spec = load_sweep(tiny, [*WILCOXON, "run_cap=24", rates])
+    driver, _ = driver_of(spec, make_search(spec, url, spec_text(spec)), tmp_path)
+    assert train(driver, by_rate, at_once=workers)
+    spared = [number for number in range(18) if number not in driver.trials]
+    assert spared == [10, 11, 16, 17], "as with one worker"
+    assert driver.budget_used == f"{len(driver.trials)} of {len(driver.trials)} trials"
+
+
+def test_a_seed_that_may_be_spared_waits_for_other_work_alone(tiny: Path, url: str, tmp_path: Path) -> None:
+    spec = load_sweep(tiny, [*WILCOXON, "run_cap=12", "parameters={optimizer.lr: {values: [0.01, 0.02]}}"])
+    search = make_search(spec, url, spec_text(spec))
+    driver, _ = driver_of(spec, search, tmp_path)
+    jobs = [job for _ in range(12) if (job := driver.next_job()) is not None]
+    assert [job.number for job in jobs] == list(range(12)), "twelve workers, and nothing else to do"
+    assert search.left == 0
+
+    spec = spec.model_copy(update={"name": "other", "run_cap": 18, "parameters": load_sweep(tiny, [LEARNING_RATES]).parameters})
+    driver, _ = driver_of(spec, make_search(spec, url, spec_text(spec)), tmp_path)
+    jobs = [job for _ in range(14) if (job := driver.next_job()) is not None]
+    first, second, third = list(range(6)), list(range(6, 10)), list(range(12, 16))
+    assert [job.number for job in jobs] == [*first, *second, *third], "the first is what others are compared with"
+
+
+@pytest.mark.parametrize(
+    "words_left", [40, 75, pytest.param(20, marks=pytest.mark.slow), pytest.param(90, marks=pytest.mark.slow)]
+)
+def test_two_workers_and_a_kill(tiny: Path, url: str, tmp_path: Path, words_left: int) -> None:
+    spec = load_sweep(tiny, [*WILCOXON, LEARNING_RATES])
+    driver, _ = driver_of(spec, make_search(spec, url, spec_text(spec)), tmp_path)
+    assert not train(driver, by_rate, at_once=2, words_left=words_left)
+    driver, _ = driver_of(spec, resume_search(spec, url), tmp_path)
+    assert train(driver, by_rate, at_once=2)
+    assert {view.state for view in driver.trials.values()} == {"COMPLETE"}
+    assert sorted(driver.trials)[:10] == list(range(10))
+    assert len(driver.trials) <= 15
+    assert [state.name for _, state, _ in told(url)] == ["COMPLETE", "PRUNED", "PRUNED"]
+
+
 @pytest.mark.parametrize("words_left", [59, 60, *(pytest.param(at, marks=pytest.mark.slow) for at in (1, 27, 61))])
 def test_a_stop_by_seeds_survives_a_kill(tiny: Path, tmp_path: Path, words_left: int) -> None:
     spec = load_sweep(tiny, [*WILCOXON, LEARNING_RATES])
