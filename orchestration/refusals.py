@@ -6,13 +6,14 @@ import re
 
 from dashboards.home import hide_passwords
 from orchestration.patience import causes, no_room
+from orchestration.sqlstate import sqlstate
 
 _SQLSTATES = ("28", "3D000", "42501")
 """PostgreSQL's classes of them: who asks is not let in, there is no such database, a right is missing."""
 _SERVER_CODES = ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED")
 """MLflow's words for HTTP 401 and 403."""
 _TEXTS = re.compile(
-    # Of a connection that does not come about, PostgreSQL's library hands on no code.
+    # PostgreSQL's, of a connection that did not come about, where its library has no way to the code.
     r"password authentication failed|no password supplied|no pg_hba\.conf entry|is not permitted to log in"
     r"|(?:database|role) \"[^\"]*\" does not exist|permission denied"
     r"|access denied for user|unknown database"  # MySQL
@@ -27,7 +28,7 @@ def refusal(error: BaseException) -> str | None:
     if no_room(error):  # SQLite says of a full disk that it cannot open a file
         return None
     for cause in causes(error):
-        code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+        code = sqlstate(cause) or getattr(cause, "pgcode", None)
         if getattr(cause, "error_code", None) in _SERVER_CODES or (isinstance(code, str) and code.startswith(_SQLSTATES)):
             return first_line(cause)
     for cause in causes(error):

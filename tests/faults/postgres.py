@@ -27,6 +27,8 @@ class Postgres:
         self._binaries, self._data, self._log = binaries, directory / "data", directory / "log"
         directory.mkdir()
         self._user = None
+        self.locales = directory / "locales"
+        """Beside those of the machine."""
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
             os.chown(directory, nobody.pw_uid, nobody.pw_gid)
@@ -55,9 +57,33 @@ class Postgres:
             for statement in statements:
                 connection.execute(sqlalchemy.text(statement))
 
+    def require_password(self, role: str) -> None:
+        """From now on whoever comes as this role has to give its password."""
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {role} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        self.say("SELECT pg_reload_conf()")
+
+    def speak(self, language: str) -> None:
+        """From now on its messages are in this language, such as ``de_DE``; skips the test where they are not installed."""
+        self.locales.mkdir()
+        place = self.locales / f"{language}.UTF-8"
+        done = subprocess.run(["localedef", "-i", language, "-f", "UTF-8", place], capture_output=True)
+        translated = next(Path("/usr/share/locale").glob(f"{language.partition('_')[0]}/LC_MESSAGES/postgres-*.mo"), None)
+        if done.returncode != 0 or translated is None:
+            pytest.skip(f"PostgreSQL's messages in {language} are not installed here")
+        self.stop()
+        self.start()
+        self.say(f"ALTER SYSTEM SET lc_messages = '{language}.UTF-8'", "SELECT pg_reload_conf()")
+
     def _call(self, program: str, *arguments: str | Path) -> None:
         done = subprocess.run(
-            [self._binaries / program, *arguments], user=self._user, cwd="/", capture_output=True, text=True, timeout=60
+            [self._binaries / program, *arguments],
+            user=self._user,
+            cwd="/",
+            env={**os.environ, "LOCPATH": str(self.locales)},
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
