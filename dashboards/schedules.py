@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+DONOR = "population/donor"
+"""The metric that marks an epoch after which a trial has gone on from another's weights: whose."""
 TAG, LAST = "schedule", "parameters.last"
 """Of a trial's run: all its stints, as JSON that may be cut; where there are several, what the last was trained with."""
 
 
 class Stint(NamedTuple):
-    """A stretch of the training that a trial descends from."""
+    """A stretch of the training that a trial descends from, to where the next one begins."""
 
     from_epoch: int
+    """Epochs that lie before it."""
     number: int
     """The trial that trained it."""
     parameters: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return self._asdict()
+
+
+Schedule = tuple[Stint, ...]
+"""What a trial descends from; the last stint is its own."""
 
 
 def last_parameters(tags: Mapping[str, str], parameters: Mapping[str, str]) -> dict[str, str]:
@@ -30,13 +41,13 @@ def last_parameters(tags: Mapping[str, str], parameters: Mapping[str, str]) -> d
     return {**parameters, **{name: at if isinstance(at, str) else json.dumps(at) for name, at in last.items()}}
 
 
-def stints(text: str) -> list[Stint]:
-    """From the JSON of the schedule.
+def schedule_of(plain: Iterable[Mapping[str, Any]]) -> Schedule:
+    """From what ``to_dict`` gives, or JSON has made of it.
 
     Raises:
         ValueError, KeyError, TypeError: it is none.
     """
-    return [Stint(int(stint["from_epoch"]), int(stint["number"]), dict(stint["parameters"])) for stint in json.loads(text)]
+    return tuple(Stint(int(stint["from_epoch"]), int(stint["number"]), dict(stint["parameters"])) for stint in plain)
 
 
 def is_changed(tags: Mapping[str, str]) -> bool:
@@ -44,7 +55,7 @@ def is_changed(tags: Mapping[str, str]) -> bool:
     return LAST in tags
 
 
-def in_words(schedule: list[Stint], short: Mapping[str, str]) -> list[str]:
+def in_words(schedule: Sequence[Stint], short: Mapping[str, str]) -> list[str]:
     """A line a stint: ``epochs 1 to 4: trial 2, lr 0.00895, beta 0.747``.
 
     Args:

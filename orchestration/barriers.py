@@ -8,15 +8,13 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from orchestration.lineage import Stint, hand_over
+from dashboards.schedules import DONOR, Stint
+from orchestration.lineage import hand_over
 from orchestration.population import Barrier, Population
 from orchestration.spec import SweepSpec
 from orchestration.spec.early_terminate import Pbt
 from orchestration.study import Search
 from orchestration.trial_state import TrialView
-
-DONOR = "population/donor"
-"""The metric that marks an epoch after which a trial has gone on from another's weights: whose."""
 
 
 class Barriers:
@@ -54,6 +52,11 @@ class Barriers:
         self._next = epoch
         view.waiting = True
         return True
+
+    @property
+    def closed(self) -> str | None:
+        """Why none can join any more, if so."""
+        return "population: none can join it after its first barrier" if self._population.is_closed else None
 
     def due(self, living: Collection[TrialView], *, to_come: bool) -> TrialView | None:
         """The next member that goes on; None while there is none.

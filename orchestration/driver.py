@@ -107,10 +107,11 @@ class Driver:
         while not self.stopping:
             if (member := self._member_due()) is not None:
                 return self._job(member)
-            if self.ended_by is not None:
+            if self.ended_by is not None and not self._members_wait:
                 return None
-            self.ended_by = self._limits.reached(self.trials.values(), sum(self._waiting_s.values()))
-            if self.ended_by is not None:
+            limits = self._limits.reached(self.trials.values(), sum(self._waiting_s.values()))
+            self.ended_by = self.ended_by or limits or self._closed
+            if self.ended_by is not None and not self._members_wait:
                 continue
             asked = self._search.ask()
             if asked is None:
@@ -138,8 +139,20 @@ class Driver:
         """A member of a population that goes on from a barrier; an ordered stop leaves it there."""
         if self.ended_by == STOPPED:
             return None
-        to_come = self.ended_by is None and self._search.left > 0
+        to_come = self._members_wait or (self.ended_by is None and self._search.left > 0)
         return None if self._barriers is None else self._barriers.due(self.running, to_come=to_come)
+
+    @property
+    def _members_wait(self) -> bool:
+        """Whether members of a population had begun and wait to be taken up again: the budget lets them, a stop does not."""
+        return self._barriers is not None and bool(self._waiting_s) and self.ended_by != STOPPED
+
+    @property
+    def _closed(self) -> str | None:
+        """Why those of a population that have not begun never will."""
+        if self._barriers is None or self._members_wait or not self._search.left:
+            return None
+        return self._barriers.closed
 
     def _job(self, view: TrialView) -> Job:
         self._configs[view.number] = config = make_trial_config(self.spec, view.assignment)
@@ -216,8 +229,10 @@ class Driver:
 
     def _over(self) -> str | None:
         """By what it is over, if it is."""
+        if self._members_wait:
+            return None
         used_up = self._limits.reached_for_good(self.trials.values(), sum(self._waiting_s.values()))
-        return used_up or (None if self._search.left else self._all_asked())
+        return used_up or self._closed or (None if self._search.left else self._all_asked())
 
     def _all_asked(self) -> str:
         whole = grid_trials(self.spec)

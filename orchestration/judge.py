@@ -49,10 +49,12 @@ class Judge:
         """Epochs of each trial that this start has judged."""
 
     def tell_again(self, past: Past) -> None:
-        """What the stopping rule and the target heard of a trial before this start."""
+        """What the stopping rule heard of a trial before this start, and the target, if the trial came to its end."""
         for epoch, value in sorted(past.values.items()):
             if past.annealed_from is not None and epoch >= past.annealed_from and epoch not in past.collapsed:
-                self._hear(past.number, epoch, value)
+                if past.outcome == "COMPLETE":
+                    self._limits.heard(past.number, epoch, value)
+                self._rule.verdict(past.number, epoch, self._sign * value)
 
     def epoch(self, view: TrialView, message: Message, value: float) -> Verdict:
         """Reports the searched metric after an epoch to the search, and judges it."""
@@ -64,7 +66,10 @@ class Judge:
         judged.add(message.epoch)
         collapse = self._collapse.verdict(message.metrics) if self._collapse and message.annealed else None
         self._search.report(view.number, message.epoch, value, annealed=message.annealed, collapsed=collapse is not None)
-        pruned = self._hear(view.number, message.epoch, value) if message.annealed and collapse is None else None
+        pruned = None
+        if message.annealed and collapse is None:  # in a rung, a collapsed posterior's value would push healthy trials out
+            self._limits.heard(view.number, message.epoch, value)
+            pruned = self._rule.verdict(view.number, message.epoch, self._sign * value)
         if not message.annealed or message.epoch >= view.epochs:
             return _GOES_ON
         if message.epoch < self._search.heard.get(view.number, 0):  # an earlier driver let it pass, with what it knew then
@@ -91,11 +96,3 @@ class Judge:
     def no_further_seeds(self, trials: Iterable[TrialView], view: TrialView) -> str | None:
         """Why the configuration of a complete trial is trained under no further seed, if it is not."""
         return None if self._seed_test is None else self._seed_test.verdict(trials, view.number)
-
-    def _hear(self, number: int, epoch: int, value: float) -> str | None:
-        """Tells the target and the stopping rule of a value past annealing; why the trial is stopped, if it is.
-
-        A collapsed posterior's value goes to neither: in a rung it would push healthy trials out.
-        """
-        self._limits.heard(number, epoch, value)
-        return self._rule.verdict(number, epoch, self._sign * value)

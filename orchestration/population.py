@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from orchestration.lineage import Schedule, Stint, schedule_of
+from dashboards.schedules import Schedule, Stint, schedule_of
 from orchestration.points import TRIES
 from orchestration.spec import SweepSpec
 from orchestration.spec.constraints import Constraints
@@ -70,20 +70,23 @@ class Explorer:
         self._changing = set(rule.parameters or spec.parameters)
 
     def explore(self, taken: Assignment, seed: str) -> Assignment:
-        """Neighbours of what was taken over, within the space and its constraints; the same again where none is found."""
-        for attempt in range(TRIES):
+        """Neighbours of what was taken over, within the space and its constraints; where there are none, as at an end of a range
+        or at 0, what is drawn anew. The same again, which trains the same once more, only where nothing else is found.
+        """
+        for attempt in range(2 * TRIES):
             generator = random.Random(f"{seed}/{attempt}")
-            found = {name: self._changed(name, value, generator) for name, value in taken.items()}
-            if self._is_allowed(found):
+            resample = self._rule.resample if attempt < TRIES else 1.0
+            found = {name: self._changed(name, value, resample, generator) for name, value in taken.items()}
+            if found != taken and self._is_allowed(found):
                 return found
         return dict(taken)
 
-    def _changed(self, name: str, value: Any, generator: random.Random) -> Any:
+    def _changed(self, name: str, value: Any, resample: float, generator: random.Random) -> Any:
         parameter = self._spec.parameters[name]
         if name not in self._changing:
             return value
         anew, share, factor = generator.random(), generator.random(), generator.choice(self._rule.perturb)
-        if anew < self._rule.resample:
+        if anew < resample:
             return _drawn(name, parameter, share)
         if isinstance(parameter, Range):
             return perturbed(parameter, value, factor)
@@ -142,6 +145,11 @@ class Population:
     def schedule(self, number: int) -> Schedule:
         """What the member descends from."""
         return self._schedules[number]
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether none can join any more: a barrier has been decided without them."""
+        return bool(self._decided)
 
     def is_barrier(self, epoch: int) -> bool:
         """Whether a member waits after this epoch; not where the barrier was decided without it."""

@@ -59,20 +59,32 @@ def test_a_worker(longer: Path, tmp_path: Path, undisturbed: pd.DataFrame) -> No
 
 @pytest.mark.parametrize("again", [1, 2])
 def test_a_resume_that_ends_at_once_leaves_no_trial_running(longer: Path, tmp_path: Path, again: int) -> None:
-    """The target was reached before the driver was killed: the trial that it left RUNNING is not taken up again."""
+    """The budget was used up before the driver was killed: the trial that it left RUNNING is not taken up again."""
     home = tmp_path / "home"
-    process = start("run", longer, "--home", home, "--debug", "--set", "budget.target=1000")
+    process = start("run", longer, "--home", home, "--debug", "--set", "budget.device_hours=1e-6")
     wait_for_epochs(process, home, 10)
     process.kill()
     process.communicate()
     for _ in range(again):
         code, output = command("resume", "tiny", "--home", home)
         assert code == 0, output
-        assert "ended by target: trial 0 reached val/neg_elbo" in output
+        assert "ended by device_hours" in output
     while "still wait" in command("status", "tiny", "--home", home)[1]:  # a busy machine has not sent all
         time.sleep(0.1)
     assert list(load_trials("tiny", home=home)["state"]) == ["STOPPED"]
     assert list(load_sweeps(home=home)["state"]) == ["FINISHED"]
+
+
+def test_the_trial_that_reached_the_target_is_scored_whatever_kills_the_driver(longer: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    process = start("run", longer, "--home", home, "--debug", "--set", "budget.target=1000")
+    wait_for_epochs(process, home, 10)
+    process.kill()
+    process.communicate()
+    code, output = command("resume", "tiny", "--home", home, "--debug", seconds=300)
+    assert code == 0, output
+    assert "ended by target: trial 0 reached val/neg_elbo" in output
+    assert list(load_trials("tiny", home=home)["state"]) == ["COMPLETE"]
 
 
 @pytest.mark.long

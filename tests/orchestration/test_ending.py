@@ -54,7 +54,8 @@ TARGET = ["run_cap=4", "budget={target: 5.0}"]
 def test_a_resume_that_ends_at_once_leaves_no_zombies(tiny: Path, url: str, tmp_path: Path) -> None:
     spec = load_sweep(tiny, TARGET)
     driver = begun(spec, url, tmp_path, 3)
-    assert driver.hear(0, epoch(1, 4.0))
+    assert driver.hear(2, epoch(1, 4.0))
+    assert driver.hear(0, epoch(1, 4.5))
     complete(driver, 2)
     del driver  # as by kill -9: trials 0 and 1 are RUNNING in the record
 
@@ -69,13 +70,32 @@ def test_a_resume_that_ends_at_once_leaves_no_zombies(tiny: Path, url: str, tmp_
 def test_one_that_was_stopped_in_good_order_is_left_as_it_is(tiny: Path, url: str, tmp_path: Path) -> None:
     spec = load_sweep(tiny, TARGET)
     driver = begun(spec, url, tmp_path, 1)
-    assert driver.hear(0, epoch(1, 4.0))
     driver.stopping = True
     driver.close()
     driver, heard = resumed(spec, url, tmp_path)
-    driver.next_job()
+    driver.stopping = True
     driver.close()
     assert heard.ended == [], "the record knows why and when"
+
+
+@pytest.mark.parametrize("fate", ["failed", "killed"])
+def test_a_target_is_kept_by_a_complete_trial_alone(tiny: Path, url: str, tmp_path: Path, fate: str) -> None:
+    """One that failed is no winner; one whose driver was killed is trained to its end, and reaches it again on the way."""
+    spec = load_sweep(tiny, [*TARGET, "trial.training.epochs=3"])
+    driver = begun(spec, url, tmp_path, 1)
+    assert driver.hear(0, epoch(1, 4.0))
+    if fate == "failed":
+        driver.lost(0, "out of memory")
+    assert driver.next_job() is None
+    assert driver.ended_by == "target: trial 0 reached val/neg_elbo 4 at epoch 1"
+    driver, _ = resumed(spec, url, tmp_path)
+    assert not driver.is_over
+    job = driver.next_job()
+    assert job is not None
+    assert job.number == (1 if fate == "failed" else 0)
+    assert driver.hear(job.number, epoch(1, 4.0)), "trained on"
+    assert driver.next_job() is None
+    assert driver.ended_by == f"target: trial {job.number} reached val/neg_elbo 4 at epoch 1"
 
 
 def test_those_that_were_taken_up_again_end_by_themselves(tiny: Path, url: str, tmp_path: Path) -> None:
@@ -173,6 +193,8 @@ def test_the_target_of_several_metrics_is_remembered(tiny: Path, url: str, tmp_p
     assert driver.hear(0, epoch(2, 4.0))
     assert driver.hear(1, epoch(1, 9.0))
     left_alone = driver.next_job(), driver.ended_by
+    driver.hear(0, Message("final", epoch=2, metrics={"best/val/neg_elbo": 4.0, "best/val/rate": 1.0}))
+    driver.hear(0, Message("end", state="COMPLETE"))
     driver, _ = resumed(spec, url, tmp_path)
     assert (driver.next_job(), driver.ended_by) == left_alone
     assert left_alone == (None, "target: trial 0 reached val/neg_elbo 4 at epoch 2")

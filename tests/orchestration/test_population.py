@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.lineage import Stint, owners
+from dashboards.schedules import Stint
+from orchestration.lineage import owners
 from orchestration.population import Barrier, Explorer, Population, neighbour, pairs, perturbed
 from orchestration.spec import SweepSpec, make_trial_config, parse_sweep
 from orchestration.spec.early_terminate import Pbt
@@ -121,6 +123,25 @@ def test_explored_parameters_lie_in_the_space(seed: str) -> None:
     assert 0.1 <= found["objective.beta"] <= 1.0
     assert explorer.explore({"optimizer.lr": 0.001, "objective.beta": 0.99}, seed) == found
     make_trial_config(spec, found)
+
+
+@pytest.mark.parametrize(("factors", "lr", "beta"), [((1.25,), 1e-2, 1.0), ((0.8,), 1e-3, 0.1), ((0.8, 1.25), 1e-2, 1.0)])
+def test_a_taker_is_no_clone_of_its_donor(factors: tuple[float, ...], lr: float, beta: float) -> None:
+    """Also where the factors lead out of every range, and nothing is to be drawn anew."""
+    explorer = Explorer(spec_of(), Pbt(type="pbt", interval=2, perturb=factors, resample=0.0))
+    taken = {"optimizer.lr": lr, "objective.beta": beta}
+    for seed in range(30):
+        found = explorer.explore(taken, str(seed))
+        assert found != taken
+        assert 1e-3 <= found["optimizer.lr"] <= 1e-2
+
+
+def test_a_dropout_of_zero_is_left(tmp_path: Path) -> None:
+    """Which no factor moves."""
+    spec = spec_of(POPULATION.replace("objective.beta: {min: 0.1, max: 1.0}", "model.decoder.dropout: {min: 0.0, max: 0.5}"))
+    explorer = Explorer(spec, Pbt(type="pbt", interval=2, parameters=("model.decoder.dropout",), resample=0.0))
+    taken = {"optimizer.lr": 0.005, "model.decoder.dropout": 0.0}
+    assert 0.0 < explorer.explore(taken, "")["model.decoder.dropout"] <= 0.5
 
 
 def test_resample_says_how_often_it_is_drawn_anew() -> None:
