@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from dashboards.analysis import STATES, alike_in, goal_of, ranked, searched, selected_metric, short_names
 from dashboards.pareto import can_win, outcome_constraints, several_metrics
-from dashboards.schedules import Stint, in_words, stints
+from dashboards.schedules import Schedule, in_words, schedule_of
 from dashboards.scored import estimators, incomparable
 from dashboards.words import BEWARE, begin, count_of, listed, number, plain, trials_listed
 
@@ -58,12 +59,12 @@ def _population(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     return [" ".join(parts)]
 
 
-def _schedule(text: Any) -> list[Stint]:
+def _schedule(text: Any) -> Schedule:
     """A trial's stints; none where MLflow has cut the tag."""
     try:
-        return stints(text) if isinstance(text, str) else []
+        return schedule_of(json.loads(text)) if isinstance(text, str) else ()
     except ValueError:
-        return []
+        return ()
 
 
 def state_counts(trials: pd.DataFrame) -> str:

@@ -66,12 +66,14 @@ def main() -> None:
         app()
     except Exception as error:
         from dashboards.errors import StoreError
+        from orchestration.patience import no_room
         from orchestration.tracking.spool import SpoolBusy
         from vae_core.plugins import PluginError
 
         # With a broken plugin the modules of the other mistakes cannot even be imported.
         mistakes = (PluginError,) if isinstance(error, PluginError) else _user_mistakes()
-        code = 2 if isinstance(error, mistakes) else 1 if isinstance(error, (StoreError, SpoolBusy)) else None
+        works_not = isinstance(error, (StoreError, SpoolBusy)) or no_room(error)
+        code = 2 if isinstance(error, mistakes) else 1 if works_not else None
         if code is None:
             raise
         typer.echo(f"vae-sweeps: {error}", err=True)

@@ -140,12 +140,11 @@ class _Candidate(NamedTuple):
 def _candidates(spec: SweepSpec, table: pd.DataFrame, assignments: dict[int, Assignment]) -> list[_Candidate]:
     """Each configuration, best first; ``table`` are the ranked trials."""
     first = spec.objectives[0]
-    sign = 1.0 if first.goal == "minimize" else -1.0
     groups: dict[str, list[tuple[int, float, int]]] = {}
     for number, rank, value in zip(table["trial"], table["rank"], table[first.column], strict=True):
         key = json.dumps(_without_seed(assignments[int(number)]), sort_keys=True)
         front = int(rank) if len(spec.objectives) > 1 else 0
-        groups.setdefault(key, []).append((front, sign * float(value), int(number)))
+        groups.setdefault(key, []).append((front, first.sign * float(value), int(number)))
     found = []
     for runs in groups.values():
         front, _, number = min(runs)

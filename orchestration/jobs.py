@@ -19,6 +19,7 @@ from orchestration.cluster import knock, runtime_environment
 from orchestration.driver_lock import holder
 from orchestration.environment import COMMIT, git_commit, prepare_ray
 from orchestration.errors import DriverBusy, LaunchError
+from orchestration.hidden import public
 from orchestration.spec import SweepSpec, spec_text
 from orchestration.whole_file import write_whole
 
@@ -57,8 +58,10 @@ def submit(spec: SweepSpec, where: Home, address: str) -> SubmittedJob:
 
     if is_stored(spec.name, where):
         raise LaunchError(f"the sweep {spec.name!r} is already in {where.root}: give this one another name with --name")
-    words = ["run", _FILE]
-    return _send(spec.name, where, address, words, {_FILE: spec_text(spec)}, _tracking(spec, where))
+    variables, text, file = _tracking(spec, where), spec_text(spec), Path(_FILE)
+    if text != spec_text(public(spec)):  # what travels with a job, and its variables, can be read by whoever may ask the cluster
+        file = _remembered(spec.name, where).with_suffix(".yaml")
+    return _send(spec.name, where, address, ["run", str(file)], {file: text}, variables)
 
 
 def submit_resume(name: str, where: Home, address: str | None, run_cap: int | None) -> SubmittedJob:
@@ -84,9 +87,13 @@ def submit_resume(name: str, where: Home, address: str | None, run_cap: int | No
 
 
 def _send(
-    name: str, where: Home, address: str, words: list[str], files: Mapping[str, str], variables: Mapping[str, str]
+    name: str, where: Home, address: str, words: list[str], files: Mapping[Path, str], variables: Mapping[str, str]
 ) -> SubmittedJob:
-    """Submits ``vae-sweeps WORDS`` with this code, beside these files and in these variables of the environment."""
+    """Submits ``vae-sweeps WORDS`` with this code and in these variables of the environment.
+
+    Args:
+        files: where the job finds them: relative paths travel with it, absolute ones are written there for their owner alone.
+    """
     note = _remembered(name, where)
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -97,8 +104,6 @@ def _send(
     with tempfile.TemporaryDirectory(prefix="vae-sweeps-job-") as scratch:
         environment = runtime_environment(Path(scratch))
         environment["env_vars"] |= {COMMIT: git_commit(), **variables}
-        for file, text in files.items():
-            (Path(scratch) / file).write_text(text)
         with _client(address) as client:
             for job in client.list_jobs():
                 if job.status in _ALIVE and (job.metadata or {}).items() >= about.items():
@@ -106,6 +111,8 @@ def _send(
                         f"the sweep {name!r} has been submitted to this home already, as {job.submission_id}, which is"
                         f" {job.status.value}: vae-sweeps stop {name} ends it, and another sweep needs another name with --name"
                     )
+            for file, text in files.items():
+                write_whole(Path(scratch) / file, text)
             sent = SubmittedJob(client.submit_job(entrypoint=shlex.join(order), runtime_env=environment, metadata=about), address)
     write_whole(note, json.dumps(asdict(sent)))
     return sent

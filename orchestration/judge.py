@@ -41,7 +41,7 @@ class Judge:
         self._outcome = outcome
         self._limits = limits
         self._barriers = barriers
-        self._sign = 1.0 if spec.metric.goal == "minimize" else -1.0
+        self._sign = spec.metric.sign
         self._rule = stopping_rule(spec.early_terminate)
         self._seed_test = seed_test(spec, outcome)
         self._collapse = CollapseRule(spec.collapse.min_active_units, spec.collapse.min_rate) if spec.collapse else None

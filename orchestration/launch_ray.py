@@ -46,14 +46,7 @@ def run(driver: Driver, data: TextData | ImageData | None) -> None:
     own = not ray.is_initialized()
     if own:
         on_term = signal.getsignal(signal.SIGTERM)
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            num_cpus=_cpus(resources),
-        )
-        _hide_token()
+        _begin_ray(resources)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_term)  # Ray has put its own in place, which exits at once
     try:
@@ -62,6 +55,22 @@ def run(driver: Driver, data: TextData | ImageData | None) -> None:
     finally:
         if own:
             ray.shutdown()
+
+
+def _begin_ray(resources: Resources) -> None:
+    """Raises ``LaunchError`` where it does not come up, as on a machine that is too busy for it."""
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            num_cpus=_cpus(resources),
+        )
+    except Exception as error:  # Ray raises no other class
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise LaunchError(f"Ray does not begin on this machine: {reason} Try again when it is less busy, or --debug") from error
+    _hide_token()
 
 
 def _hide_token() -> None:

@@ -33,7 +33,7 @@ class Limits:
         self._budget = spec.budget
         self._seeds, self._outcome = spec.seeds, Outcome(spec)
         self._devices = spec.resources.gpu or spec.resources.cpu
-        self._sign = 1.0 if spec.metric.goal == "minimize" else -1.0
+        self._sign = spec.metric.sign
         self._metric = spec.metric.name
         self._started_s = time.monotonic()
         self._failed: list[TrialView] = []

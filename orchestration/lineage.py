@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Generator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dashboards.schedules import Schedule, Stint, schedule_of
 from orchestration.messages import Job, Message
-from orchestration.spec.search_space import Assignment, merged
+from orchestration.patience import no_room
+from orchestration.spec.search_space import merged
 
 if TYPE_CHECKING:
     from vae_core.config import TrialConfig
@@ -26,27 +27,8 @@ if TYPE_CHECKING:
 
 _STATE = "state.pt"
 
-
-@dataclass(frozen=True)
-class Stint:
-    """A stretch of training, to where the next one begins."""
-
-    from_epoch: int
-    """Epochs that lie before it."""
-    number: int
-    """The member of the population that trained it."""
-    parameters: Assignment
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-Schedule = tuple[Stint, ...]
-
-
-def schedule_of(plain: Sequence[dict[str, Any]]) -> Schedule:
-    """From plain dicts."""
-    return tuple(Stint(**stint) for stint in plain)
+_ANCESTORS = "ancestors-"
+"""Before the epoch of a barrier: where a trial keeps the state of the ancestors that it trains again from there back."""
 
 
 def owners(schedule: Schedule, epochs: int) -> dict[int, int]:
@@ -76,6 +58,7 @@ def hand_over(donor: Path, taker: Path, epoch: int) -> None:
         except OSError:  # a file system without links
             shutil.copyfile(donor / _STATE, temporary)
         temporary.replace(target)
+        temporary.unlink(missing_ok=True)  # where both were links to one state, replacing has done nothing
         for older in taker.glob("state.from-*.pt"):
             if older != target:
                 older.unlink(missing_ok=True)
@@ -116,24 +99,58 @@ def take_over(trainer: Trainer, job: Job, data: TextData | ImageData) -> Generat
 def _ancestors(
     trainer: Trainer, job: Job, schedule: Schedule, data: TextData | ImageData
 ) -> Generator[Message, None, dict[str, Any]]:
-    """Trains all stints but the last; the state that they end with."""
+    """Trains all stints but the last, from where an attempt that was killed had got to; the state that they end with."""
     from vae_core.trainer import Trainer
 
-    state: dict[str, Any] | None = None
+    directory = Path(job.directory) / f"{_ANCESTORS}{schedule[-1].from_epoch}"
+    state = _kept(directory)
     before: TrialConfig | None = None
     for stint, following in pairwise(schedule):
         config = _config(job, stint)
-        ancestor = Trainer(config, data, device=trainer.device)
-        if state is not None and before is not None:
-            ancestor.take_over(state, before)
-        for record in ancestor.run():
-            yield Message("ancestor", epoch=record.epoch, metrics=record.metrics, annealed=record.annealed)
-            if record.epoch == following.from_epoch:
-                break
-        state, before = ancestor.state_dict(), config
-        assert len(state["history"]) == following.from_epoch, "it came to the barrier once"
+        trained = 0 if state is None else len(state["history"])
+        if trained < following.from_epoch:
+            ancestor = Trainer(config, data, device=trainer.device)
+            if state is not None and trained > stint.from_epoch:
+                ancestor.load_state_dict(state)
+            elif state is not None and before is not None:
+                ancestor.take_over(state, before)
+            for record in ancestor.run():
+                yield Message("ancestor", epoch=record.epoch, metrics=record.metrics, annealed=record.annealed)
+                _keep(ancestor, directory)
+                if record.epoch == following.from_epoch:
+                    break
+            state = ancestor.state_dict()
+        before = config
     assert state is not None
+    assert len(state["history"]) == schedule[-1].from_epoch, "it came to the barrier once"
     return state
+
+
+def _kept(directory: Path) -> dict[str, Any] | None:
+    """The state that the ancestors have got to; None where there is none that can be read."""
+    from vae_core.checkpoint import CheckpointError, load_state
+
+    try:
+        return load_state(directory)
+    except CheckpointError:
+        return None
+
+
+def _keep(ancestor: Trainer, directory: Path) -> None:
+    """Without room for it, a kill costs more time, and nothing else."""
+    from vae_core.checkpoint import save_state
+
+    try:
+        save_state(ancestor, directory)
+    except Exception as error:  # of whatever library was writing
+        if not no_room(error):
+            raise
+
+
+def drop_ancestors(directory: Path) -> None:
+    """Removes what only a trial that goes on needs."""
+    for path in directory.glob(f"{_ANCESTORS}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _config(job: Job, stint: Stint) -> TrialConfig:

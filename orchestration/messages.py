@@ -20,7 +20,7 @@ class Job:
     """Where its checkpoints lie; fixed by sweep and number, so that a second attempt goes on from them."""
     device: str = "cpu"
     schedule: list[dict[str, Any]] = field(default_factory=list)
-    """Of a member of a population: its ``orchestration.lineage.Stint`` as plain dicts; ``config`` is that of the last one."""
+    """Of a member of a population: its ``dashboards.schedules.Stint`` as plain dicts; ``config`` is that of the last one."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

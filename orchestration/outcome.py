@@ -33,7 +33,7 @@ class Outcome:
 
     def __init__(self, spec: SweepSpec) -> None:
         self.objectives = spec.objectives
-        self._signs = [1.0 if metric.goal == "minimize" else -1.0 for metric in self.objectives]
+        self._signs = [metric.sign for metric in self.objectives]
         self._conditions = [Condition(text) for text in spec.outcome_constraints]
 
     def scores(self, metrics: Mapping[str, float]) -> list[float] | None:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from dashboards.errors import StoreError
 from dashboards.home import Home
 from dashboards.records import load_curves, load_trials
+from dashboards.schedules import DONOR, Schedule, schedule_of
 from dashboards.schedules import TAG as SCHEDULE
 from dashboards.trial import TrialRecord, find_trial, trial_artifacts
-from orchestration.barriers import DONOR
 from orchestration.environment import git_commit
 from orchestration.errors import LaunchError
-from orchestration.lineage import Schedule, owners, schedule_of
+from orchestration.lineage import owners
 from orchestration.messages import Job, Message
 from orchestration.outcome import VIOLATION
 from orchestration.worker import run_trial

@@ -60,7 +60,7 @@ def seed_test(spec: SweepSpec, outcome: Outcome) -> SeedTest | None:
     """The sweep's rule; None where it has none."""
     if not isinstance(spec.early_terminate, Wilcoxon):
         return None
-    return SeedTest(spec.early_terminate, spec.seeds, 1.0 if spec.metric.goal == "minimize" else -1.0, outcome)
+    return SeedTest(spec.early_terminate, spec.seeds, spec.metric.sign, outcome)
 
 
 def worse(differences: list[float]) -> float:

@@ -19,8 +19,8 @@ _CODE = re.compile(rb'ErrorResponse\t.*? C "([0-9A-Z]{5})"')
 def sqlstate(error: BaseException) -> str | None:
     """The code; None where the error is not PostgreSQL's, or the server has not answered at all.
 
-    Of a connection that did not come about libpq keeps the words alone. It is then tried once more, and the code read from what libpq
-    traces of the conversation: on Linux, from libpq 17 on.
+    Of a connection that did not come about libpq keeps the words alone. It is then tried once more, and the code read from what
+    libpq traces of the conversation: on Linux, from libpq 17 on.
     """
     code = getattr(error, "sqlstate", None)
     if code is None and sys.platform == "linux" and (refused := getattr(error, "pgconn", None)) is not None:

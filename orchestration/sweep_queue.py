@@ -10,10 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from dashboards.errors import nearest
 from dashboards.home import Home
+from orchestration.driver_lock import holder
 from orchestration.errors import LaunchError
 from orchestration.file_lock import locked, signature, signed
+from orchestration.patience import no_room, patiently
 from orchestration.whole_file import write_whole
 
 EntryState = Literal["waiting", "running", "stopped", "done", "failed"]
@@ -38,6 +42,8 @@ class Entry:
     """How it ended."""
     turn: int = 0
     """How often its turn has come. What an earlier turn's process has to say counts no more."""
+    runner: str = ""
+    """Which process began its turn."""
 
 
 class Queue:
@@ -49,8 +55,9 @@ class Queue:
 
     def entries(self) -> list[Entry]:
         """In the order of their turns; those that have ended last."""
-        files = sorted(self._root.glob("[!.]*.json"))
-        return sorted(map(_read, files), key=_turn)
+        runner = self.runner()
+        entries = [self._as_it_is(self._read(file), runner) for file in sorted(self._root.glob("[!.]*.json"))]
+        return sorted(entries, key=_turn)
 
     def entry(self, name: str) -> Entry | None:
         return next((entry for entry in self.entries() if entry.name == name), None)
@@ -84,7 +91,7 @@ class Queue:
             entry = self._known(name)
             if entry.state == "running":
                 raise LaunchError(f"{name!r} is running: first vae-sweeps stop {name}")
-            self._file(name).unlink()
+            (self._root / f"{entry.name}.json").unlink()
         return entry
 
     def change(self, name: str, turn: int | None = None, **changes: Any) -> Entry:
@@ -106,7 +113,7 @@ class Queue:
             entry = self.entry(name)
             if entry is None or entry.state not in OPEN:
                 return None
-            entry = replace(entry, state="running", reason="", turn=entry.turn + 1)
+            entry = replace(entry, state="running", reason="", turn=entry.turn + 1, runner=self.runner() or "")
             self._write(entry)
         return entry
 
@@ -126,6 +133,21 @@ class Queue:
     def runner(self) -> str | None:
         """Which process works the queue off, in words; None where none does."""
         return signature(self._runner_lock)
+
+    def _as_it_is(self, entry: Entry, runner: str | None) -> Entry:
+        """Whose turn was cut short, with the process that began it, waits; unless its sweep lives on."""
+        if entry.state != "running" or entry.runner == runner or holder(entry.name, self._home) is not None:
+            return entry
+        return replace(entry, state="waiting", reason="interrupted: who worked the queue off was killed")
+
+    def _read(self, file: Path) -> Entry:
+        """An entry that is none has failed; it is in nobody's way."""
+        try:
+            self._home.sweep_dir(file.stem)  # refuses what is no plain name
+            entry = TypeAdapter(Entry).validate_json(file.read_bytes(), strict=True)
+        except (OSError, ValueError) as error:
+            return Entry(file.stem, state="failed", reason=f"{file} cannot be read: {_faults(error)}")
+        return replace(entry, name=file.stem)
 
     def _make_root(self) -> None:
         try:
@@ -157,17 +179,19 @@ class Queue:
         return self._root / f"{name}.json"
 
     def _write(self, entry: Entry) -> None:
-        write_whole(self._file(entry.name), json.dumps(asdict(entry), indent=1))
+        """Waits for room on a full disk: whoever works the queue off must not end of it."""
+        patiently(lambda: write_whole(self._file(entry.name), json.dumps(asdict(entry), indent=1)), self._full)
+
+    def _full(self, error: Exception) -> str | None:
+        return f"no room is left on the disk of {self._root}" if no_room(error) else None
 
 
 def _turn(entry: Entry) -> tuple[Any, ...]:
     return entry.state not in OPEN, -entry.priority, entry.state != "running", entry.added_s, entry.name
 
 
-def _read(file: Path) -> Entry:
-    """An entry that cannot be read has failed; it is in nobody's way."""
-    try:
-        entry = Entry(**json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        return Entry(file.stem, state="failed", reason=f"{file} cannot be read: {error}")
-    return replace(entry, name=file.stem)
+def _faults(error: Exception) -> str:
+    """In words; of pydantic's without the values, which may hold passwords."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in error.errors())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from dashboards.analysis import short_names
 from dashboards.errors import UnknownRun
 from dashboards.home import Home
 from dashboards.schedules import TAG as SCHEDULE
-from dashboards.schedules import in_words, is_changed, stints
+from dashboards.schedules import in_words, is_changed, schedule_of
 from dashboards.trial import TrialRecord, find_trial, trial_artifacts
 from dashboards.variants import TAG
 from orchestration.output import OutputFault, with_output, write_output
@@ -49,7 +50,7 @@ def _schedule(record: TrialRecord) -> list[str]:
     if not is_changed(record.tags):
         return []
     try:
-        schedule = stints(record.tags[SCHEDULE])
+        schedule = schedule_of(json.loads(record.tags[SCHEDULE]))
     except ValueError:  # MLflow cuts a long tag
         return ["schedule\n  too long for a tag: schedule.json, in the MLflow UI under Artifacts"]
     lines = in_words(schedule, short_names(list(schedule[-1].parameters)))

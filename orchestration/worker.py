@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from orchestration.lineage import is_own, take_over
+from orchestration.lineage import drop_ancestors, is_own, take_over
 from orchestration.messages import Job, Message
 from orchestration.patience import PAUSE_S, no_room
 from orchestration.pictures import keep_pictures
@@ -257,8 +257,9 @@ def _now_ms() -> int:
 
 def drop_checkpoint(directory: Path) -> None:
     """Removes what only a trial that goes on needs; its artifacts stay."""
-    for path in (*directory.glob("state*"), directory / _STORY):
+    for path in (*directory.glob("state*"), *directory.glob(".state*.part"), directory / _STORY):
         path.unlink(missing_ok=True)
+    drop_ancestors(directory)
 
 
 def has_checkpoint(directory: Path) -> bool:

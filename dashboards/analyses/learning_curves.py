@@ -8,6 +8,7 @@ import pandas as pd
 
 from dashboards.analyses.intervals import mean_interval
 from dashboards.analyses.scores import configurations
+from dashboards.schedules import DONOR
 
 _COLUMNS = {
     "configuration": "int64",
@@ -42,8 +43,10 @@ def learning_curves(curves: pd.DataFrame, trials: pd.DataFrame, sweep: pd.Series
 
 def annealing_ends(curves: pd.DataFrame) -> pd.Series[Any]:
     """By trial, the first epoch from which the KL has its full weight; 1 where it always had, missing where it never reached it
-    for good while the trial ran."""
+    for good while the trial ran. A member of a population tells it before it first goes on with other parameters."""
+    changed = curves[curves["metric"] == DONOR].groupby("trial")["epoch"].min()
     weights = curves[curves["metric"] == _WEIGHT].sort_values("epoch")
+    weights = weights[~(weights["epoch"] > weights["trial"].map(changed))]
     ends = {}
     for trial, own in weights.groupby("trial"):
         below = own.loc[own["value"] < own["value"].max() * (1 - 1e-9), "epoch"]

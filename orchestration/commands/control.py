@@ -27,11 +27,17 @@ def stop(
     """Stop a running sweep, by default when its running trials have ended; `resume` goes on."""
     from dashboards.home import resolve_home
     from orchestration.driver_lock import holder
+    from orchestration.sweep_queue import OPEN, Queue
 
     where = resolve_home(home)
-    if holder(name, where) is None and (job := _its_job_stopped(name, where)) is not None:
-        typer.echo(f"{name} has no driver yet: its job {job} is stopped")
-        return
+    if holder(name, where) is None:
+        if (job := _its_job_stopped(name, where)) is not None:
+            typer.echo(f"{name} has no driver yet: its job {job} is stopped")
+            return
+        if (entry := Queue(where).entry(name)) is not None and entry.state in OPEN:
+            advice = f"vae-sweeps queue remove {name} takes it out"
+            waits = f"it waits in the queue; {advice}" if entry.state == "waiting" else "its turn has just begun; say it again"
+            raise UsageFault(f"no driver is running {name!r}: {waits}")
     driver = _order(name, home, stop="now" if now else "after", yield_to=None)
     trials = (
         "its running trials end as STOPPED" if now else "its running trials are trained to their end, and no other is started"
@@ -134,9 +140,12 @@ def _order(name: str, home: Path | None, **orders: Any) -> str:
 
 def _directory(name: str, where: Home) -> Path:
     from dashboards.errors import nearest
+    from orchestration.sweep_queue import OPEN, Queue
 
     directory = where.sweep_dir(name)
     if not directory.is_dir():
+        if (entry := Queue(where).entry(name)) is not None and entry.state in OPEN:
+            raise UsageFault(f"{name!r} has not begun: it waits in the queue of {where.root}")
         known = {path.name for path in (where.root / "trials").glob("*") if path.is_dir()}
         raise UsageFault(f"no sweep {name!r} in {where.root}: {nearest(name, known)}")
     return directory

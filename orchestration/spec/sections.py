@@ -64,6 +64,11 @@ class MetricSpec(Config):
     goal: Literal["minimize", "maximize"] = "minimize"
 
     @property
+    def sign(self) -> float:
+        """Times which a value is lower where it is better."""
+        return 1.0 if self.goal == "minimize" else -1.0
+
+    @property
     def column(self) -> str:
         """The metric of the selected epoch, by which a trial that has ended is judged; a speed is the last epoch's."""
         return f"best/{self.name}" if self.name.startswith("val/") else self.name

@@ -11,8 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dashboards.home import resolve_home
+from orchestration.sweep_queue import Queue
 from tests.conftest import TINY
-from tests.faults.sweeps import assert_same, left_alone, start, wait_for_epochs
+from tests.faults.sweeps import assert_same, command, left_alone, start, wait_for_epochs
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
@@ -66,3 +68,25 @@ def test_it_waits_for_room(tmp_path: Path, disk: Path, undisturbed: pd.DataFrame
     assert "no room is left" in output, output
     assert_same(home, undisturbed)
     assert not list(home.glob("trials/tiny/spool.rejected.jsonl")), "nothing was refused for good"
+
+
+def test_a_queue_waits_for_room(tmp_path: Path, disk: Path) -> None:
+    """Where no turn can be noted: neither its beginning, nor its end."""
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("run_cap: 4", "run_cap: 1"))
+    home = disk / "home"
+    for name in ("one", "two"):
+        code, said = command("queue", "add", tmp_path / "tiny.yaml", "--home", home, "--name", name)
+        assert code == 0, said
+    (home / "queue" / ".runner.lock").write_text("from an earlier one, with room for the next signature" * 9)
+    fill(disk / "filler")
+    code, said = command("queue", "add", tmp_path / "tiny.yaml", "--home", home / "other")
+    assert code in (1, 2), said
+    assert "Traceback" not in said
+    runner = start("queue", "run", "--home", home, "--debug")
+    time.sleep(FULL_S)
+    assert runner.poll() is None, runner.communicate()[0]
+    (disk / "filler").unlink()
+    output, _ = runner.communicate(timeout=200)
+    assert runner.returncode == 0, output
+    assert f"no room is left on the disk of {home / 'queue'}" in output
+    assert [entry.state for entry in Queue(resolve_home(home)).entries()] == ["done", "done"]

@@ -82,6 +82,23 @@ def test_a_job_that_has_no_driver(cluster: Running, tiny: Path, tmp_path: Path) 
     assert (code, "vae-sweeps logs tiny --job" in said) == (2, True), said
 
 
+def test_a_secret_does_not_travel(cluster: Running, tiny: Path, tmp_path: Path) -> None:
+    """The job hears of its webhook from the home; nothing of the cluster's holds it."""
+    home, secret = tmp_path / "home", "pw-of-the-webhook"
+    changes = ("--set", f"notify.url=http://127.0.0.1:9/{secret}", "--set", "run_cap=1")
+    code, said = cluster("submit", tiny, "--address", cluster.dashboard, "--home", home, *changes)
+    assert code == 0, said
+    wait_until(cluster, home, "submitted as .*: SUCCEEDED")
+    kept = home / "jobs" / "tiny.yaml"
+    assert secret in kept.read_text()
+    assert kept.stat().st_mode & 0o077 == 0
+    assert secret in (home / "trials" / "tiny" / "notify-url").read_text(), "the driver knew it"
+    files = [path for path in Path(cluster.environment["RAY_TMPDIR"]).rglob("*") if path.is_file()]
+    assert any(path.parent.name == "orchestration" for path in files), "what has travelled lies there"
+    assert not [path for path in files if secret.encode() in path.read_bytes()]
+    assert secret not in cluster("logs", "tiny", "--job", "--home", home)[1]
+
+
 def absent_words(file: Path) -> str:
     data = f"{{kind: text_file, train: {file}, valid: {file}, test: {file}}}"
     return TINY.replace("{kind: digits}", data).replace("{kind: mlp, hidden: [32]}", "{kind: lstm, hidden: 8}")

@@ -6,7 +6,8 @@ import json
 import math
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from dashboards import load_curves, load_sweeps, load_trials
 from dashboards.home import resolve_home
 from dashboards.records import sweep_row
+from dashboards.schedules import schedule_of
 from dashboards.summary import summary
 from orchestration.cli import app
 from orchestration.confirm import make_confirmation
@@ -25,13 +27,13 @@ from orchestration.control import Orders
 from orchestration.driver import Driver
 from orchestration.errors import LaunchError
 from orchestration.launch import run_sweep
-from orchestration.lineage import handed_over, schedule_of
+from orchestration.lineage import handed_over
 from orchestration.messages import Job, Message
-from orchestration.reproduce import reproduce
+from orchestration.reproduce import SPEEDS, reproduce
 from orchestration.spec import SweepSpec, load_sweep, spec_text
 from orchestration.stored import open_storage
 from orchestration.study import Search
-from orchestration.worker import run_trial
+from orchestration.worker import drop_checkpoint, run_trial
 from tests.conftest import comparable
 from tests.faults.sweeps import assert_same, command, start, wait_for_epochs
 from tests.orchestration.test_population import POPULATION
@@ -172,6 +174,33 @@ def test_a_state_that_is_gone_or_damaged_is_trained_again(file: Path, tmp_path: 
     assert ends[0] == ends[1] == ends[2]
 
 
+def test_ancestors_are_trained_again_from_where_a_kill_left_them(file: Path, tmp_path: Path) -> None:
+    """A chain of three stints whose state is lost: each of its epochs is trained once, whenever the worker is killed."""
+    spec = load_sweep(file, ["early_terminate={type: pbt, interval: 1, quantile: 0.4}"])
+    driver, _ = driver_of(spec, tmp_path, Search.create(spec, "memory", spec_text(spec)))
+    while (job := driver.next_job()) is not None and len(job.schedule) < 3:
+        run_leg(driver, job)
+    assert job is not None, "none took over from one that had taken over"
+    at, lost = job.schedule[-1]["from_epoch"], replace(job, directory=str(tmp_path / "lost"))
+
+    def first_own(job: Job) -> Mapping[str, float]:
+        return next(said.metrics for said in run_trial(job, None) if said.kind == "epoch" and said.epoch == at + 1)
+
+    epochs = []
+    for _ in range(at):  # killed after each of them
+        messages = run_trial(lost, None)
+        epochs.append(next(said.epoch for said in messages if said.kind == "ancestor"))
+        next(messages)
+        messages.close()
+    assert epochs == list(range(1, at + 1))
+    again, undisturbed = first_own(lost), first_own(job)
+    assert {name: at for name, at in again.items() if name not in SPEEDS} == {
+        name: at for name, at in undisturbed.items() if name not in SPEEDS
+    }
+    drop_checkpoint(tmp_path / "lost")
+    assert [path.name for path in (tmp_path / "lost").iterdir()] == []
+
+
 def test_members_that_collapse_or_fail_leave(file: Path, tmp_path: Path) -> None:
     spec = load_sweep(file, ["collapse={min_active_units: 1, min_rate: 0.1, action: stop}"])
     driver, _ = driver_of(spec, tmp_path, Search.create(spec, "memory", spec_text(spec)))
@@ -234,6 +263,74 @@ def test_a_budget_lets_those_that_have_begun_go_on(file: Path, tmp_path: Path) -
     assert [job and job.number for job in jobs] == [0, 1, None]
     assert driver.ended_by is not None
     assert driver.ended_by.startswith("target: trial 1")
+
+
+def at_barrier(driver: Driver, numbers: Sequence[int], epoch: int = 2) -> None:
+    """Members in their order begin, or go on, and come to a barrier; lower numbers are better."""
+    for number in numbers:
+        job = driver.next_job()
+        assert job is not None
+        assert job.number == number
+        assert not driver.hear(number, Message("epoch", epoch=epoch, metrics={"val/neg_elbo": float(number)}, annealed=True))
+
+
+def test_a_budget_that_is_used_up_again_waits_for_those_that_had_begun(file: Path, tmp_path: Path) -> None:
+    """Three of five had begun when the driver was killed; the target is reached while they are taken up one by one."""
+    spec = load_sweep(file, ["budget={target: 0.0}"])
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    driver, _ = driver_of(spec, tmp_path, Search.create(spec, url, spec_text(spec)))
+    for number in range(3):
+        assert driver.next_job() is not None
+        assert driver.hear(number, Message("epoch", epoch=1, metrics={"val/neg_elbo": 9.0}, annealed=True))
+    driver, _ = driver_of(spec, tmp_path, Search.resume(spec, url))
+    assert not driver.is_over
+    at_barrier(driver, range(3))
+    jobs = [driver.next_job() for _ in range(4)]
+    assert [job and len(job.schedule) for job in jobs] == [1, 1, 2, None], "the barrier is decided by three"
+    assert driver.ended_by is not None
+    assert driver.ended_by.startswith("target: trial 0")
+
+
+def test_device_hours_used_up_before_a_kill_leave_none_behind(file: Path, tmp_path: Path) -> None:
+    spec = load_sweep(file, ["budget={device_hours: 0.001}"])
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    driver, _ = driver_of(spec, tmp_path, Search.create(spec, url, spec_text(spec)))
+    for number in range(3):
+        assert driver.next_job() is not None
+        said = Message("epoch", epoch=1, seconds=1.5, metrics={"val/neg_elbo": 9.0}, annealed=True)
+        assert driver.hear(number, said)
+    assert driver.next_job() is None
+    assert driver.ended_by == "device_hours"
+    driver.close()
+    driver, _ = driver_of(spec, tmp_path, Search.resume(spec, url))
+    assert not driver.is_over
+    at_barrier(driver, range(3))
+    at_barrier(driver, range(3), epoch=4)
+    assert driver.ended_by == "device_hours"
+
+
+def test_none_joins_after_a_barrier(file: Path, tmp_path: Path) -> None:
+    """Two of five had begun when their time was over: a resume, with a new allowance, goes on with them alone."""
+    spec = load_sweep(file, ["budget={max_failures: 1}"])
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    driver, _ = driver_of(spec, tmp_path, Search.create(spec, url, spec_text(spec)))
+    at_barrier(driver, [0, 1])
+    assert driver.next_job() is not None
+    driver.lost(2, "out of memory")
+    assert [len(job.schedule) for job in (driver.next_job(), driver.next_job()) if job] == [1, 2]
+    driver.close()
+    assert driver.ended_by == "max_failures: 1 trials have failed"
+
+    driver, _ = driver_of(spec, tmp_path, Search.resume(spec, url))
+    assert not driver.is_over
+    at_barrier(driver, [0, 1], epoch=4)
+    assert [job and len(job.schedule) for job in (driver.next_job(), driver.next_job())] == [1, 2]
+    assert driver.next_job() is None
+    assert driver.ended_by == "population: none can join it after its first barrier"
+    for number in range(2):
+        driver.lost(number, "out of memory")
+    driver, _ = driver_of(spec, tmp_path, Search.resume(spec, url))
+    assert driver.is_over
 
 
 @pytest.mark.parametrize("begun", [2, 5])

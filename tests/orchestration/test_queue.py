@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -40,20 +41,22 @@ def test_the_highest_priority_then_the_oldest(where: Home) -> None:
     for name, priority in (("old", 0), ("young", 0), ("urgent", 5), ("patient", -1)):
         queue.add(name, None, priority)
     assert [entry.name for entry in queue.entries()] == ["urgent", "old", "young", "patient"]
-    queue.begin("young")
-    assert [entry.name for entry in queue.entries()][1] == "young", "what runs goes on first among its equals"
-    queue.change("patient", priority=9)
-    queue.change("urgent", state="done")
-    assert [entry.name for entry in queue.entries()] == ["patient", "young", "old", "urgent"]
+    with queue.only_runner():
+        queue.begin("young")
+        assert [entry.name for entry in queue.entries()][1] == "young", "what runs goes on first among its equals"
+        queue.change("patient", priority=9)
+        queue.change("urgent", state="done")
+        assert [entry.name for entry in queue.entries()] == ["patient", "young", "old", "urgent"]
 
 
 def test_an_entry_is_taken_out_unless_it_runs(where: Home) -> None:
     queue = Queue(where)
     queue.add("one", None, 0)
     queue.add("two", None, 0)
-    queue.begin("one")
-    with pytest.raises(LaunchError, match="vae-sweeps stop one"):
-        queue.remove("one")
+    with queue.only_runner():
+        queue.begin("one")
+        with pytest.raises(LaunchError, match="vae-sweeps stop one"):
+            queue.remove("one")
     queue.remove("two")
     assert queue.begin("two") is None
     with pytest.raises(LaunchError, match="did you mean one"):
@@ -66,9 +69,10 @@ def test_a_name_stands_once(where: Home) -> None:
     queue = Queue(where)
     for state in ("waiting", "running", "stopped"):
         queue.add("one", None, 0)
-        queue.change("one", state=state)
-        with pytest.raises(LaunchError, match=f"in the queue already, {state}"):
-            queue.add("one", "text", 0)
+        with queue.only_runner():
+            queue.change("one", state=state, runner=queue.runner())
+            with pytest.raises(LaunchError, match=f"in the queue already, {state}"):
+                queue.add("one", "text", 0)
         queue.change("one", state="failed", reason="broken")
     assert queue.add("one", "text", 0).reason == "", "one that has failed makes room"
 
@@ -76,11 +80,12 @@ def test_a_name_stands_once(where: Home) -> None:
 def test_an_earlier_turn_counts_no_more(where: Home) -> None:
     queue = Queue(where)
     queue.add("one", None, 0)
-    first, second = queue.begin("one"), queue.begin("one")
-    assert first is not None
-    assert second is not None
-    queue.change("one", first.turn, state="failed", reason="too late")
-    assert queue.entry("one") == second
+    with queue.only_runner():
+        first, second = queue.begin("one"), queue.begin("one")
+        assert first is not None
+        assert second is not None
+        queue.change("one", first.turn, state="failed", reason="too late")
+        assert queue.entry("one") == second
 
 
 def test_changes_at_once_lose_nothing(where: Home) -> None:
@@ -101,14 +106,57 @@ def test_changes_at_once_lose_nothing(where: Home) -> None:
     assert entry.turn == 200
 
 
-def test_a_damaged_entry_is_in_nobodys_way(where: Home) -> None:
+def test_a_turn_that_was_killed_is_over(tiny: Path, where: Home) -> None:
+    """Its runner is gone, or another one: the entry waits, and can be taken out. Its sweep lives on, where one drives it."""
+    words = ("--home", where.root)
+    queue = Queue(where)
+    for name in ("one", "two", "three"):
+        queue.add(name, None, 0)
+        with queue.only_runner():
+            queue.begin(name)
+    assert [entry.state for entry in queue.entries()] == ["waiting"] * 3
+    where.sweep_dir("one").mkdir(parents=True)
+    with only_driver("one", where):
+        assert [entry.state for entry in queue.entries()] == ["running", "waiting", "waiting"]
+        with pytest.raises(LaunchError, match="vae-sweeps stop one"):
+            queue.remove("one")
+    time.sleep(1.0)  # the next runner signs with another second
+    with queue.only_runner():
+        assert queue.begin("three") is not None
+        assert {entry.name: entry.state for entry in queue.entries()} == {"one": "waiting", "two": "waiting", "three": "running"}
+        assert "two is out of the queue; it was waiting" in command("queue", "remove", "two", *words)
+        with pytest.raises(UsageFault, match="no driver is running 'three': its turn has just begun"):
+            command("stop", "three", *words)
+    assert "killed" in command("queue", "list", *words)
+    with pytest.raises(UsageFault, match="no driver is running 'one': it waits in the queue; vae-sweeps queue remove one"):
+        command("stop", "one", *words)
+
+
+WRONG = [
+    '{"name": "bro',
+    "[]",
+    "null",
+    b"\xff\xfe",
+    '{"name": "broken", "priority": "high"}',
+    '{"name": "broken", "priority": null, "state": "waiting"}',
+    '{"name": "broken", "state": "walking"}',
+    '{"name": "broken", "added_s": [], "turn": 1.5}',
+    '{"name": "broken", "text": 5}',
+]
+
+
+@pytest.mark.parametrize("text", WRONG)
+@pytest.mark.parametrize("name", ["broken", "br\\oken"])
+def test_a_damaged_entry_is_in_nobodys_way(where: Home, text: str | bytes, name: str) -> None:
     queue = Queue(where)
     queue.add("one", None, 0)
-    (where.root / "queue" / "broken.json").write_text('{"name": "bro')
+    file = where.root / "queue" / f"{name}.json"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
     one, broken = queue.entries()
-    assert (one.name, broken.name, broken.state) == ("one", "broken", "failed")
+    assert (one.name, broken.name, broken.state) == ("one", name, "failed")
     assert "cannot be read" in broken.reason
-    queue.remove("broken")
+    assert name in command("queue", "list", "--home", where.root)
+    queue.remove(name)
     assert [entry.name for entry in queue.entries()] == ["one"]
 
 

@@ -157,6 +157,15 @@ def test_annealing_ends_where_the_weight_is_whole() -> None:
     assert pd.isna(ends[2])
 
 
+def test_annealing_of_a_population_ends_before_its_parameters_change() -> None:
+    """Trial 1 went on from trial 0 after epoch 3, with another beta, and again after epoch 4."""
+    weights = {0: [0.2, 0.4, 0.4, 0.4, 0.4], 1: [0.1, 0.3, 0.3, 0.5, 0.2]}
+    rows = [(trial, epoch, "train/beta", value) for trial, values in weights.items() for epoch, value in enumerate(values, 1)]
+    rows += [(1, 3, "population/donor", 0.0), (1, 4, "population/donor", 0.0)]
+    ends = annealing_ends(pd.DataFrame(rows, columns=["trial", "epoch", "metric", "value"]))
+    assert ends.tolist() == [2, 2]
+
+
 def test_an_effect_has_the_levels_of_the_parameter() -> None:
     trials = trials_of(p=[0.0, 0.0, 0.5, 0.5, 0.5], **{SCORE: [1.0, 3.0, 4.0, 5.0, 6.0]})
     table = effect(trials, sweep_of("p"), "p")
