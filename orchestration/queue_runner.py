@@ -14,7 +14,7 @@ from types import FrameType
 from dashboards.home import Home
 from orchestration.driver_lock import holder, order
 from orchestration.ending import INTERRUPTED
-from orchestration.sweep_queue import OPEN, Entry, Queue
+from orchestration.sweep_queue import OPEN, Entry, Queue, how_to_go_on
 
 LOOK_EVERY_S = 0.5
 """Between two looks at the queue."""
@@ -103,7 +103,7 @@ class Runner:
                 after = self._queue.change(begun.name, begun.turn, state="waiting", reason=INTERRUPTED)
             else:
                 how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-                reason = f"its process {how}; it can go on: vae-sweeps queue add --resume {begun.name}"
+                reason = f"its process {how}; {how_to_go_on(begun.name)}"
                 after = self._queue.change(begun.name, begun.turn, state="failed", reason=reason)
         elif after.state == "waiting" and after.reason == INTERRUPTED and not self.ending:  # by a signal of its own
             after = self._queue.change(begun.name, begun.turn, state="stopped")

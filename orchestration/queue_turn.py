@@ -20,7 +20,7 @@ from orchestration.hidden import public
 from orchestration.launch import SweepResult, resume_sweep, run_sweep
 from orchestration.spec import SweepSpec, parse_sweep, spec_text
 from orchestration.stored_sweeps import is_stored, stored_sweep
-from orchestration.sweep_queue import Entry, EntryState, Queue
+from orchestration.sweep_queue import Entry, EntryState, Queue, how_to_go_on
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +61,9 @@ def take_turn(
         queue.change(name, turn, state="waiting", reason=INTERRUPTED)
         raise
     except Exception as error:
-        queue.change(name, turn, state="failed", reason=str(error) or type(error).__name__)
+        reason = str(error) or type(error).__name__
+        more = f"; {how_to_go_on(name)}" if is_stored(name, where) else ""
+        queue.change(name, turn, state="failed", reason=f"{reason}{more}")
         raise
     state, reason = _ended(result, where)
     queue.change(name, turn, state=state, reason=reason)

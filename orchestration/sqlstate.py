@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -24,7 +25,10 @@ def sqlstate(error: BaseException) -> str | None:
     """
     code = getattr(error, "sqlstate", None)
     if code is None and sys.platform == "linux" and (refused := getattr(error, "pgconn", None)) is not None:
-        code = _traced(refused)
+        from psycopg import Error
+
+        with contextlib.suppress(Error):  # what cannot be had in this way stays unknown
+            code = _traced(refused)
     return code if isinstance(code, str) else None
 
 

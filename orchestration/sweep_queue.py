@@ -186,6 +186,11 @@ class Queue:
         return f"no room is left on the disk of {self._root}" if no_room(error) else None
 
 
+def how_to_go_on(name: str) -> str:
+    """Said of a sweep of the home whose turn has failed."""
+    return f"it can go on: vae-sweeps queue add --resume {name}"
+
+
 def _turn(entry: Entry) -> tuple[Any, ...]:
     return entry.state not in OPEN, -entry.priority, entry.state != "running", entry.added_s, entry.name
 
