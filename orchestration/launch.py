@@ -206,6 +206,9 @@ def _drive(
                     from orchestration import launch_ray
 
                     launch_ray.run(driver, data)
+        except Exception as error:
+            driver.log(f"it cannot go on: {error}")
+            raise
         finally:
             driver.close()  # whatever happened, no trial is left RUNNING
             driver.log(f"ended by {driver.ended_by}; {driver.budget_used}")

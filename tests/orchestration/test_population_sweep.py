@@ -318,8 +318,8 @@ def test_none_joins_after_a_barrier(file: Path, tmp_path: Path) -> None:
     assert driver.next_job() is not None
     driver.lost(2, "out of memory")
     assert [len(job.schedule) for job in (driver.next_job(), driver.next_job()) if job] == [1, 2]
-    driver.close()
     assert driver.ended_by == "max_failures: 1 trials have failed"
+    driver.close()
 
     driver, _ = driver_of(spec, tmp_path, Search.resume(spec, url))
     assert not driver.is_over
