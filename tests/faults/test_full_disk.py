@@ -71,7 +71,7 @@ def test_it_waits_for_room(tmp_path: Path, disk: Path, undisturbed: pd.DataFrame
 
 
 def test_a_queue_waits_for_room(tmp_path: Path, disk: Path) -> None:
-    """Where no turn can be noted: neither its beginning, nor its end."""
+    """Where it cannot be noted whose turn it is."""
     (tmp_path / "tiny.yaml").write_text(TINY.replace("run_cap: 4", "run_cap: 1"))
     home = disk / "home"
     for name in ("one", "two"):
@@ -79,14 +79,11 @@ def test_a_queue_waits_for_room(tmp_path: Path, disk: Path) -> None:
         assert code == 0, said
     (home / "queue" / ".runner.lock").write_text("from an earlier one, with room for the next signature" * 9)
     fill(disk / "filler")
-    code, said = command("queue", "add", tmp_path / "tiny.yaml", "--home", home / "other")
-    assert code in (1, 2), said
-    assert "Traceback" not in said
     runner = start("queue", "run", "--home", home, "--debug")
     time.sleep(FULL_S)
     assert runner.poll() is None, runner.communicate()[0]
     (disk / "filler").unlink()
-    output, _ = runner.communicate(timeout=200)
+    output, _ = runner.communicate(timeout=400)
     assert runner.returncode == 0, output
     assert f"no room is left on the disk of {home / 'queue'}" in output
     assert [entry.state for entry in Queue(resolve_home(home)).entries()] == ["done", "done"]
