@@ -20,7 +20,7 @@ class Stint(NamedTuple):
     """Epochs that lie before it."""
     number: int
     """The trial that trained it."""
-    parameters: Mapping[str, Any]
+    parameters: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
