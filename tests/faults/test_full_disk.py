@@ -72,7 +72,7 @@ def test_it_waits_for_room(tmp_path: Path, disk: Path, undisturbed: pd.DataFrame
 
 def test_a_queue_waits_for_room(tmp_path: Path, disk: Path) -> None:
     """Where it cannot be noted whose turn it is."""
-    (tmp_path / "tiny.yaml").write_text(TINY.replace("run_cap: 4", "run_cap: 1"))
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("run_cap: 4", "run_cap: 1").replace("epochs: 3", "epochs: 1"))
     home = disk / "home"
     for name in ("one", "two"):
         code, said = command("queue", "add", tmp_path / "tiny.yaml", "--home", home, "--name", name)
@@ -83,7 +83,10 @@ def test_a_queue_waits_for_room(tmp_path: Path, disk: Path) -> None:
     time.sleep(FULL_S)
     assert runner.poll() is None, runner.communicate()[0]
     (disk / "filler").unlink()
-    output, _ = runner.communicate(timeout=400)
+    try:
+        output, _ = runner.communicate(timeout=400)
+    finally:
+        runner.kill()
     assert runner.returncode == 0, output
     assert f"no room is left on the disk of {home / 'queue'}" in output
     assert [entry.state for entry in Queue(resolve_home(home)).entries()] == ["done", "done"]
