@@ -111,6 +111,9 @@ class Evaluation(Config):
     importance_examples: Count | None = 500
     """Examples of the split it is computed on, evenly spread, the same in every trial; null: all. The standard error is reported
     with it."""
+    importance_standard_error: Positive | None = None
+    """Score no more of these examples than it takes for a standard error so low, in nats an example; null: all of them. How many
+    it took is reported as ``test/iw_nll_n``; trials scored on unequal parts are less well told apart."""
     samples: Annotated[int, Field(ge=0)] = 16
     """Samples and reconstructions kept as artifacts."""
     svd: Svd | None = None

@@ -33,6 +33,8 @@ MUTUAL_INFORMATION_EXAMPLES = 2048
 _LOOKED_AT = 4
 """Words of a split at which the softmax has to prove a distribution."""
 _IMPORTANCE_BATCH = 16
+_STAGE = 64
+"""Examples at least between two looks at the standard error, which of few is itself a guess."""
 _NOISE_BLOCK = 64
 """Samples an example drawn at a time; fixed, for torch draws other numbers where it draws other amounts."""
 
@@ -117,6 +119,7 @@ def importance_weighted(
     *,
     samples: int,
     examples: int | None = None,
+    standard_error: float | None = None,
     seed: int = 0,
     max_bytes: int = 2**27,
 ) -> ImportanceWeighted:
@@ -125,6 +128,8 @@ def importance_weighted(
     Args:
         samples: K.
         examples: score only so many, evenly spread over the split, the same whatever the seed; None: all.
+        standard_error: stop where that of the mean is so low or lower, in nats an example. What is then scored is spread over the
+            split too, and the seed decides only how much of it it is; None: score all of them.
         seed: of the noise.
         max_bytes: bounds the decoder's working memory, roughly; one sample of one example is always taken.
 
@@ -134,11 +139,28 @@ def importance_weighted(
     if samples < 1 or (examples is not None and examples < 1):
         raise ValueError(f"samples and examples must be 1 or more, got samples={samples}, examples={examples}")
     index = _choose(data, split, examples)
-    nll = importance_weighted_examples(model, data, split, index, samples=samples, seed=seed, max_bytes=max_bytes)
-    n = len(index)
-    se = nll.std(correction=1).item() / math.sqrt(n) if n > 1 else math.nan
+    found: list[Tensor] = []
+    scored: list[Index] = []
+    for stage in [index] if standard_error is None else _stages(index):
+        found.append(importance_weighted_examples(model, data, split, stage, samples=samples, seed=seed, max_bytes=max_bytes))
+        scored.append(stage)
+        if standard_error is not None and _standard_error(torch.cat(found)) <= standard_error:
+            break
+    nll, index = torch.cat(found), np.concatenate(scored)
     per_token = perplexity(nll.sum().item(), _target_tokens(model, data, split, index)) if isinstance(data, TextData) else None
-    return ImportanceWeighted(nll.mean().item(), se, per_token, samples, n)
+    return ImportanceWeighted(nll.mean().item(), _standard_error(nll), per_token, samples, len(index))
+
+
+def _standard_error(values: Tensor) -> float:
+    return values.std(correction=1).item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def _stages(index: Index) -> list[Index]:
+    """The examples in parts of like size, so that the first ones together are spread over the split as all of them are."""
+    count = max(1, len(index) // _STAGE)
+    bits = count.bit_length()
+    halving = sorted(range(count), key=lambda place: int(f"{place:0{bits}b}"[::-1], 2))  # van der Corput's order
+    return [index[place::count] for place in halving]
 
 
 def importance_weighted_examples(

@@ -32,12 +32,12 @@ class ImageLikelihood(ABC):
 
 
 class BernoulliPixels(ImageLikelihood):
-    """A pixel x in {0, 1} with logit l: -log p = softplus(l) - x l."""
+    """A pixel x in {0, 1} with logit l: -log p = softplus(l) - x l = softplus((1 - 2 x) l), with all digits of a sure one."""
 
     parameters = 1
 
     def nll(self, parameters: Tensor, pixels: Tensor) -> Tensor:
-        return (softplus(parameters) - pixels * parameters).sum(-1)
+        return softplus((1.0 - 2.0 * pixels) * parameters).sum(-1)
 
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters.sigmoid()

@@ -56,6 +56,7 @@ TEST = (
     *(metric._replace(name=f"test/{metric.name}") for metric in _EVALUATED),
     Metric("test/iw_nll", "nats/example", "minimize", "importance-weighted bound with evaluation.importance_samples samples"),
     Metric("test/iw_nll_se", "nats/example", None, "its standard error over examples"),
+    Metric("test/iw_nll_n", "examples", None, "the examples that it was computed on"),
     Metric("test/iw_perplexity", "1", "minimize", "exp(test/iw_nll / tokens, </s> counted if predicted)", "text"),
 )
 SVD = (

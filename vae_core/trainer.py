@@ -237,7 +237,7 @@ class Trainer:
         rows: list[Tensor] = []
         for place, indices in enumerate(steps):
             batches, found = self._advance(indices)
-            rows.append(torch.stack((found.loss, found.distortion, found.rate, *found.extra.values())).detach().double())
+            rows.append(torch.stack((found.loss, found.distortion, found.rate, *found.extra.values())).detach())
             sizes[place] = sum(batch.size for batch in batches)
             tokens += sum(self.model.decoder.tokens(batch) for batch in batches)
             if (place + 1) % _CHECK_EVERY == 0 or place + 1 == len(steps):
@@ -246,7 +246,7 @@ class Trainer:
                     bad = int((~losses.isfinite()).nonzero()[0, 0])
                     self._fail(losses[bad].item(), f"loss at step {first + bad + 1}")
                     return None
-        loss, distortion, rate, *extra = (torch.stack(rows).cpu() * (sizes / sizes.sum()).unsqueeze(1)).sum(0).tolist()
+        loss, distortion, rate, *extra = (torch.stack(rows).double().cpu() * (sizes / sizes.sum()).unsqueeze(1)).sum(0).tolist()
         seconds = time.perf_counter() - started_s
         metrics = {
             "train/loss": loss,
@@ -282,10 +282,16 @@ class Trainer:
             self._fail(scores["neg_elbo"], "test/neg_elbo")
             return
         bound = importance_weighted(
-            self.model, self._data, "test", samples=config.importance_samples, examples=config.importance_examples, seed=seed
+            self.model,
+            self._data,
+            "test",
+            samples=config.importance_samples,
+            examples=config.importance_examples,
+            standard_error=config.importance_standard_error,
+            seed=seed,
         )
         metrics = self.best_metrics() | {f"test/{name}": value for name, value in scores.items()}
-        metrics |= {"test/iw_nll": bound.nll, "test/iw_nll_se": bound.se}
+        metrics |= {"test/iw_nll": bound.nll, "test/iw_nll_se": bound.se, "test/iw_nll_n": float(bound.n)}
         if bound.perplexity is not None:
             metrics["test/iw_perplexity"] = bound.perplexity
         self.outcome = Outcome("COMPLETE", reason)

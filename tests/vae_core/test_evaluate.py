@@ -284,6 +284,32 @@ def test_a_part_of_the_split_is_spread_over_its_lengths(
     assert all(stretch[0] <= lengths[place] <= stretch[-1] for stretch, place in zip(stretches, scored, strict=True))
 
 
+def test_scoring_stops_at_the_wanted_standard_error(subject: tuple[VAE[Any], Data], monkeypatch: pytest.MonkeyPatch):
+    """As soon as it is reached and no sooner, on examples spread over the split; one out of reach is as none."""
+    monkeypatch.setattr("vae_core.evaluate._STAGE", 8)
+    model, data = subject
+    scored: list[int] = []
+    bound = vae_core.evaluate._importance_weighted_part
+    monkeypatch.setattr(
+        vae_core.evaluate, "_importance_weighted_part", lambda *given: scored.extend(given[3].tolist()) or bound(*given)
+    )
+    whole = importance_weighted(model, data, "valid", samples=2, seed=0)
+    order = {place: rank for rank, place in enumerate(scored)}
+    scored.clear()
+    part = importance_weighted(model, data, "valid", samples=2, standard_error=2 * whole.se, seed=0)
+    assert part == importance_weighted(model, data, "valid", samples=2, standard_error=2 * whole.se, seed=0)
+    assert part.se <= 2 * whole.se
+    assert part.n == len(scored) // 2 < whole.n
+    ranks = np.sort([order[place] for place in scored[: part.n]])
+    assert np.diff(ranks).max() <= 4 * whole.n / part.n
+    without_the_last = importance_weighted(
+        model, data, "valid", samples=2, examples=None, standard_error=part.se * 1.0001, seed=0
+    )
+    assert without_the_last.n == part.n
+    least = importance_weighted(model, data, "valid", samples=2, standard_error=1e-9, seed=0)
+    assert (least.n, least.nll) == (whole.n, pytest.approx(whole.nll, rel=1e-9))
+
+
 def test_noise_is_the_example_s_own_however_it_is_cut():
     places = np.array([3, 8, 5])
     whole = torch.cat(list(_noise(places, 150, 2, seed=4, chunk=1000)))

@@ -75,7 +75,10 @@ def uniform_parameter(rows: int, features: int, generator: Generator) -> nn.Para
 
 
 class _LinearNll(torch.autograd.Function):
-    """With p = softmax(h W^T + b) and incoming g: dh = g (p W - W_t), dW = (g (p - 1_t))^T h, db = sum_n g (p - 1_t)."""
+    """With p = softmax(h W^T + b) and incoming g: dh = g (p W - W_t), dW = (g (p - 1_t))^T h, db = sum_n g (p - 1_t).
+
+    A chunk has e = exp(logit - m), m its own maximum of each token, so that it is gone through once: p = e exp(m - normaliser).
+    """
 
     @staticmethod
     def forward(
@@ -89,13 +92,14 @@ class _LinearNll(torch.autograd.Function):
         dtype: torch.dtype | None,
     ) -> Tensor:
         target_logits = (hidden * weight.index_select(0, targets)).sum(1) + bias.index_select(0, targets)
+        factor = hidden if dtype is None else hidden.to(dtype)
         normaliser = torch.full_like(target_logits, -torch.inf)
         kept: list[Tensor] = []
         for rows, offsets in zip(torch.split(weight, columns), torch.split(bias, columns), strict=True):
-            logits = affine(offsets, hidden, rows.T, dtype)
-            normaliser = torch.logaddexp(normaliser, logits.logsumexp(1))
+            highest, exponentials = _exponentials(factor, rows, offsets, dtype)
+            normaliser = torch.logaddexp(normaliser, exponentials.sum(1).log_().add_(highest))
             if keep:
-                kept.append(logits)
+                kept += [highest, exponentials]
         ctx.save_for_backward(hidden, weight, bias, targets, normaliser, *kept)
         ctx.columns, ctx.dtype = columns, dtype
         return normaliser - target_logits
@@ -104,16 +108,26 @@ class _LinearNll(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, bias, targets, normaliser, *kept = ctx.saved_tensors
+        factor = hidden if ctx.dtype is None else hidden.to(ctx.dtype)
         scale = grad.unsqueeze(1)
         grad_hidden = weight.index_select(0, targets) * -scale
         grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
         chunks = zip(*(torch.split(tensor, ctx.columns) for tensor in (weight, bias, grad_weight, grad_bias)), strict=True)
-        for chunk, (rows, offsets, grad_rows, grad_offsets) in enumerate(chunks):
-            logits = kept[chunk] if kept else affine(offsets, hidden, rows.T, ctx.dtype)
-            scaled = torch.sub(logits, normaliser.unsqueeze(1)).exp_().mul_(scale)  # g p, (N, C)
-            add_product(grad_hidden, scaled, rows, ctx.dtype)
-            write_product(grad_rows, scaled.T, hidden, ctx.dtype)
+        saved = iter(zip(kept[::2], kept[1::2], strict=True))
+        for rows, offsets, grad_rows, grad_offsets in chunks:
+            highest, exponentials = next(saved) if kept else _exponentials(factor, rows, offsets, ctx.dtype)
+            scaled = exponentials * torch.exp(highest - normaliser).mul_(grad).unsqueeze(1)  # g p, (N, C)
             torch.sum(scaled, 0, out=grad_offsets)
+            scaled = scaled if ctx.dtype is None else scaled.to(ctx.dtype)
+            add_product(grad_hidden, scaled, rows, ctx.dtype)
+            write_product(grad_rows, scaled.T, factor, ctx.dtype)
         grad_weight.index_add_(0, targets, hidden * scale, alpha=-1)
         grad_bias.index_add_(0, targets, grad, alpha=-1)
         return grad_hidden, grad_weight, grad_bias, None, None, None, None
+
+
+def _exponentials(hidden: Tensor, rows: Tensor, offsets: Tensor, dtype: torch.dtype | None) -> tuple[Tensor, Tensor]:
+    """The highest logit m of each token among these classes (N,), and exp(logit - m) of all (N, C); at least one of them is 1."""
+    logits = affine(offsets, hidden, rows.T, dtype)
+    highest = logits.amax(1)
+    return highest, logits.sub_(highest.unsqueeze(1)).exp_()
