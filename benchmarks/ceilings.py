@@ -48,7 +48,7 @@ def main() -> None:
     def exponentials() -> None:
         torch.exp(logits, out=scratch)
 
-    sides: dict[str, Callable[[], None]] = {
+    sides: dict[str, Callable[[], object]] = {
         "head's three products, float32": lambda: products(hidden, weight, logits, results),
         "head's three products, bfloat16": lambda: products(narrow[0], narrow[1], narrow[2], narrow_results),
         "one step of an LSTM's recurrence": recurrence,
