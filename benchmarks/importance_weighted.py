@@ -64,7 +64,7 @@ class PlainSide:
 
     def score(self, bound: Plain, batches: list[tuple[Tensor, ...]]) -> float:
         """The mean bound."""
-        return float(torch.cat([bound(self.model, *batch) for batch in batches]).mean())  # type: ignore[call-arg]
+        return float(torch.cat([bound(self.model, *batch) for batch in batches]).mean())
 
     def _batch(self, data: TextData, index: np.ndarray, samples: int) -> tuple[Tensor, ...]:
         batch = data.batch("test", index)

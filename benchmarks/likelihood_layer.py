@@ -238,8 +238,8 @@ def main() -> None:
         first = steps[f"{SMALL:,}"]
         table = [(size, at.cpu * 100, at.cpu / first.cpu, at.wall / first.wall) for size, at in steps.items()]
         print("\nThe whole training step, sampled with 1,024 classes, row-lazy Adam\n")
-        headers = ("V", "ms CPU a step", "over the first, CPU", "over the first, wall")
-        print(tabulate(table, headers, tablefmt="github", floatfmt=("", ".1f", ".2f", ".2f")))
+        titles = ("V", "ms CPU a step", "over the first, CPU", "over the first, wall")
+        print(tabulate(table, titles, tablefmt="github", floatfmt=("", ".1f", ".2f", ".2f")))
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ def main() -> None:
     if isinstance(data, TextData):
         tokens = int(data.splits["train"].lengths.sum()) + examples
         trainer = Trainer(config_for(kind, config), data)
-        apart = [index.numpy() for index in torch.randperm(examples).split(BATCH[kind])]
+        apart = [index.numpy() for index in torch.split(torch.randperm(examples), BATCH[kind])]
         print(f"{data.name}, V = {len(data.vocabulary.words)}: {examples} sentences, {tokens} tokens with </s> a pass")
         print(f"padded/real tokens: ours {padding(data, trainer._plan()):.3f}, plain {padding(data, apart):.3f}")
     apart_by, same = same_batches(kind, config_for(kind, config), data, given.rounds)
@@ -177,7 +177,7 @@ def main() -> None:
     print(f"losses of {2 * CHECKED} steps on the same batches agree to {apart_by:.0e}\n", flush=True)
     passes = whole_passes(kind, config, data, given.rounds)
     unit, units = ("tokens", tokens) if isinstance(data, TextData) else ("images", examples)
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         ("same batches", name, at.cpu / CHECKED * 1e3, None, same["plain"].cpu / at.cpu, same["plain"].wall / at.wall)
         for name, at in same.items()
     ]
