@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -18,13 +18,11 @@ from dashboards.errors import StoreError, UnknownRun, UnknownSweep, nearest
 from dashboards.home import resolve_home
 from dashboards.pareto import VIOLATION
 from dashboards.replicates import CONFIGURATION, best_mean
-from dashboards.run_columns import frame_of, metric_column, metric_names, parameter_column, unclipped, variant_column
+from dashboards.run_columns import frame_of, metric_column, metric_names, parameter_column, unclipped_values, variant_column
 from dashboards.schedules import TAG as SCHEDULE
-from dashboards.store import Point, Store, open_store, tag_of
+from dashboards.runs import Run
+from dashboards.store import Store, open_store, tag_of
 from dashboards.variants import variant_columns
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 _SWEEP_TYPES = {
     "name": "str",
@@ -85,9 +83,9 @@ def load_sweeps(*, home: str | Path | None = None, tracking_uri: str | None = No
         NoHome, StoreError: as ``open_store``.
     """
     with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
-        parents = store.runs("tags.kind = 'sweep'")
+        parents = store.runs("sweep")
         children: dict[str, list[Run]] = {parent.info.run_id: [] for parent in parents}
-        for run in store.runs("tags.kind = 'trial'"):
+        for run in store.runs("trial"):
             children.get(run.data.tags.get("mlflow.parentRunId", ""), []).append(run)
     rows = [_sweep_row(parent, children[parent.info.run_id]) for parent in parents]
     return frame_of(rows, _SWEEP_TYPES)
@@ -125,11 +123,7 @@ def load_trials(sweep: str, *, home: str | Path | None = None, tracking_uri: str
     with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
         parent = _find_sweep(store, sweep)
         runs = _trials_of(store, parent)
-        steps = store.history([run.info.run_id for run in runs], _STEP) if runs else []
-    epochs: dict[str, int] = {}
-    for point in steps:
-        epochs[point.run_id] = max(point.epoch, epochs.get(point.run_id, 0))
-    frame = frame_of([_trial_row(run, epochs.get(run.info.run_id, 0)) for run in runs], _TRIAL_TYPES)
+    frame = frame_of([_trial_row(run) for run in runs], _TRIAL_TYPES)
     if (seeds := _seeds(parent)) > 1 and CONFIGURATION not in _variants(parent):
         frame.insert(2, CONFIGURATION, frame["trial"] // seeds)
     if frame["seed"].notna().all():
@@ -147,8 +141,14 @@ def load_trials(sweep: str, *, home: str | Path | None = None, tracking_uri: str
     return frame.sort_values("trial", kind="stable", ignore_index=True)
 
 
-def load_curves(sweep: str | Sequence[str], *, home: str | Path | None = None, tracking_uri: str | None = None) -> pd.DataFrame:
-    """What the trials of a sweep, or the runs of the given ids, logged at each epoch, in long form.
+def load_curves(
+    sweep: str | Sequence[str],
+    *,
+    metrics: Sequence[str] | None = None,
+    home: str | Path | None = None,
+    tracking_uri: str | None = None,
+) -> pd.DataFrame:
+    """What the trials of a sweep, or the runs of the given ids, logged at each epoch, in long form; of all metrics, or of these.
 
     Columns: ``run_id, trial, epoch, step, metric, value``; ``step`` counts the optimiser's steps. Where an epoch was logged
     twice (a trial that went on from a checkpoint), the later value stands. ``best/`` and ``test/`` are no curves: they are in
@@ -160,30 +160,26 @@ def load_curves(sweep: str | Sequence[str], *, home: str | Path | None = None, t
     """
     with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
         runs = _trials_of(store, _find_sweep(store, sweep)) if isinstance(sweep, str) else _find_runs(store, sweep)
-        points: list[Point] = []
-        for name in metric_names(runs):
-            if not name.startswith(("best/", "test/")):
-                points += store.history([run.info.run_id for run in runs if name in run.data.metrics], name)
-    latest = {(point.run_id, point.epoch, point.metric): point for point in sorted(points, key=lambda point: point.timestamp)}
-    trials = {run.info.run_id: _number(run) for run in runs}
-    steps = {(run_id, epoch): int(at.value) for (run_id, epoch, metric), at in latest.items() if metric == _STEP}
-    rows = [
-        {
-            "run_id": run_id,
-            "trial": trials[run_id],
-            "epoch": epoch,
-            "step": steps.get((run_id, epoch)),
-            "metric": metric,
-            "value": unclipped(at.value),
-        }
-        for (run_id, epoch, metric), at in latest.items()
-    ]
-    return frame_of(rows, _CURVE_TYPES).sort_values(["trial", "run_id", "metric", "epoch"], ignore_index=True)
+        names = [name for name in metric_names(runs) if not name.startswith(("best/", "test/"))]
+        wanted = names if metrics is None else [name for name in names if name in metrics]
+        points = store.history([run.info.run_id for run in runs], list(dict.fromkeys([*wanted, *({_STEP} & set(names))])))
+    numbers = pd.Series({run.info.run_id: _number(run) for run in runs}, dtype="int64")
+    places = pd.Index(numbers.index).get_indexer(points["run_id"])
+    points["trial"] = numbers.to_numpy()[places]
+    points["place"] = places  # of the run: a number is compared sooner than an id
+    points = points.sort_values(["trial", "place", "metric", "epoch", "timestamp"], ignore_index=True)
+    points = points.drop_duplicates(["place", "metric", "epoch"], keep="last", ignore_index=True)
+    points["value"] = unclipped_values(points["value"])
+    steps = points[points["metric"] == _STEP].set_index(["place", "epoch"])["value"].astype("Int64")
+    points["step"] = steps.reindex(pd.MultiIndex.from_frame(points[["place", "epoch"]])).to_numpy()
+    if metrics is not None and _STEP not in metrics:
+        points = points[points["metric"] != _STEP].reset_index(drop=True)
+    return points[list(_CURVE_TYPES)].astype(_CURVE_TYPES)
 
 
 def _find_sweep(store: Store, name: str) -> Run:
     """The sweep's run; the newest where there are several. Names are compared here: a filter string cannot quote all of them."""
-    parents = store.runs("tags.kind = 'sweep'")
+    parents = store.runs("sweep")
     found = [parent for parent in parents if tag_of(parent, "sweep") == name]
     if not found:
         raise UnknownSweep(f"no sweep {name!r}: {nearest(name, {tag_of(parent, 'sweep') for parent in parents})}")
@@ -191,14 +187,15 @@ def _find_sweep(store: Store, name: str) -> Run:
 
 
 def _find_runs(store: Store, run_ids: Sequence[str]) -> list[Run]:
-    runs = {run.info.run_id: run for run in store.runs("tags.kind = 'trial'")}
+    runs = {run.info.run_id: run for run in store.runs("trial", run_ids=list(run_ids))}
     if missing := [run_id for run_id in run_ids if run_id not in runs]:
-        raise UnknownRun(f"no trial has the run id {missing[0]!r}: {nearest(missing[0], runs, shown=3)}")
+        known = [run.info.run_id for run in store.runs("trial")]
+        raise UnknownRun(f"no trial has the run id {missing[0]!r}: {nearest(missing[0], known, shown=3)}")
     return [runs[run_id] for run_id in dict.fromkeys(run_ids)]
 
 
 def _trials_of(store: Store, parent: Run) -> list[Run]:
-    return store.runs(f"tags.kind = 'trial' AND tags.mlflow.parentRunId = '{parent.info.run_id}'")
+    return store.runs("trial", parent=parent.info.run_id)
 
 
 def _sweep_row(parent: Run, trials: list[Run]) -> dict[str, Any]:
@@ -232,7 +229,7 @@ def _sweep_row(parent: Run, trials: list[Run]) -> dict[str, Any]:
     }
 
 
-def _trial_row(run: Run, epochs: int) -> dict[str, Any]:
+def _trial_row(run: Run) -> dict[str, Any]:
     state = _state(run, "trial.state")
     return {
         "run_id": run.info.run_id,
@@ -241,7 +238,7 @@ def _trial_row(run: Run, epochs: int) -> dict[str, Any]:
         "reason": run.data.tags.get("trial.reason", ""),
         "seed": int(run.data.tags["seed"]) if "seed" in run.data.tags else None,
         "duration_s": _duration(run, state),
-        "epochs": epochs,
+        "epochs": run.data.steps.get(_STEP, 0),
     }
 
 

@@ -6,15 +6,14 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from dashboards.runs import Run
 from dashboards.schedules import last_parameters
 from dashboards.variants import TAG
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 _SECTIONS = ("best", "test", "val", "train")
 
@@ -34,6 +33,11 @@ def metric_column(runs: Sequence[Run], name: str) -> pd.Series[Any]:
 def unclipped(value: float) -> float:
     """Infinity, which the databases cannot hold: MLflow stores the largest finite number in its stead."""
     return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value
+
+
+def unclipped_values(values: pd.Series[float]) -> pd.Series[float]:
+    """``unclipped`` of each."""
+    return values.mask(values.abs() >= sys.float_info.max, np.sign(values) * np.inf)
 
 
 def parameter_column(runs: Sequence[Run], name: str) -> pd.Series[Any]:

@@ -1,23 +1,27 @@
 """Opening the MLflow store for reading: checked first, so that nothing is created, and quiet.
 
-MLflow itself would make a missing database, fill an empty one with tables, and try for minutes to reach an absent one.
+MLflow itself would make a missing database, fill an empty one with tables, and try for minutes to reach an absent one. A database
+is read by plain rows of MLflow's own tables (``database.py``): as its objects they take ten times as long.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from dashboards.database import Database, open_database
 from dashboards.errors import NoHome, StoreError
 from dashboards.home import DATABASES, hide_passwords, without_password
+from dashboards.runs import Run, points_of, run_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 EXPERIMENT = "vae-sweeps"
 _SETTINGS = {
@@ -34,16 +38,6 @@ _BULK_RUNS, _BULK_POINTS = 100, 25_000
 """What a server answers at most in one bulk request."""
 
 
-class Point(NamedTuple):
-    """One logged value of one metric."""
-
-    run_id: str
-    metric: str
-    epoch: int
-    timestamp: int
-    value: float
-
-
 @dataclass(frozen=True)
 class Store:
     """The project's experiment in one MLflow store, open for reading."""
@@ -51,50 +45,55 @@ class Store:
     client: MlflowClient
     experiment_id: str | None
     """None: nothing was recorded yet."""
-    database: SqlAlchemyStore | None
+    database: Database | None
     """None: the store is a server."""
 
-    def runs(self, condition: str) -> list[Run]:
-        """Every run, oldest first, that MLflow's filter string ``condition`` admits; deleted ones are left out."""
-        if self.experiment_id is None:
+    def runs(self, kind: str, *, parent: str | None = None, run_ids: Sequence[str] | None = None) -> list[Run]:
+        """Every run of the kind, oldest first; those of one parent, or of these ids. Deleted ones are left out."""
+        if self.experiment_id is None or run_ids == []:
             return []
+        if self.database is not None:
+            return self.database.runs(self.experiment_id, kind, parent, run_ids)
+        condition = f"tags.kind = '{kind}'" + (f" AND tags.mlflow.parentRunId = '{parent}'" if parent else "")
         found: list[Run] = []
         token = None
         while True:
             page = self.client.search_runs(
                 [self.experiment_id], condition, max_results=_PAGE, order_by=["attributes.start_time ASC"], page_token=token
             )
-            found += page
+            found += map(run_of, page)
             token = page.token
             if not token:
-                return found
+                return found if run_ids is None else [run for run in found if run.info.run_id in set(run_ids)]
 
-    def history(self, run_ids: Sequence[str], metric: str) -> list[Point]:
-        """Every value of ``metric`` that the runs logged; ordered by time within a run."""
+    def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+        """Every value of these metrics that the runs logged: ``run_id, metric, epoch, timestamp, value``."""
         if self.database is not None:
-            found = self.database.get_metric_history_bulk(list(run_ids), metric, max_results=None)
-            return [Point(at.run_id, metric, at.step, at.timestamp, at.value) for at in found]
-        points: list[Point] = []
-        for start in range(0, len(run_ids), _BULK_RUNS):
-            points += self._served(run_ids[start : start + _BULK_RUNS], metric)
-        return points
+            return self.database.history(run_ids, metrics)
+        parts = [
+            self._served(run_ids[start : start + _BULK_RUNS], metric)
+            for metric in metrics
+            for start in range(0, len(run_ids), _BULK_RUNS)
+        ]
+        return pd.concat([points_of([]), *parts], ignore_index=True)
 
-    def _served(self, run_ids: Sequence[str], metric: str) -> list[Point]:
+    def _served(self, run_ids: Sequence[str], metric: str) -> pd.DataFrame:
         """The history by the request that the UI's charts make; halved where the answer would be cut off."""
         from mlflow.utils.credentials import get_default_host_creds
         from mlflow.utils.rest_utils import http_request, verify_rest_response
 
         if len(run_ids) == 1:
             history = self.client.get_metric_history(run_ids[0], metric)
-            return [Point(run_ids[0], metric, at.step, at.timestamp, at.value) for at in history]
+            return points_of((run_ids[0], metric, at.step, at.timestamp, at.value) for at in history)
         endpoint = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
         query = [*(("run_id", run_id) for run_id in run_ids), ("metric_key", metric), ("max_results", _BULK_POINTS)]
         answer = http_request(get_default_host_creds(self.client.tracking_uri), endpoint, "GET", params=query)
         found = verify_rest_response(answer, endpoint).json()["metrics"]
         if len(found) >= _BULK_POINTS:
             half = len(run_ids) // 2
-            return self._served(run_ids[:half], metric) + self._served(run_ids[half:], metric)
-        return [Point(at["run_id"], metric, int(at["step"]), int(at["timestamp"]), float(at["value"])) for at in found]
+            parts = [self._served(run_ids[:half], metric), self._served(run_ids[half:], metric)]
+            return pd.concat(parts, ignore_index=True)
+        return points_of((at["run_id"], metric, int(at["step"]), int(at["timestamp"]), float(at["value"])) for at in found)
 
 
 @contextmanager
@@ -112,17 +111,17 @@ def open_store(uri: str) -> Iterator[Store]:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(EXPERIMENT)
-        yield Store(
-            client=client,
-            experiment_id=None if experiment is None else experiment.experiment_id,
-            database=SqlAlchemyStore(uri, "") if in_database else None,
-        )
+        with contextlib.ExitStack() as stack:
+            yield Store(
+                client=client,
+                experiment_id=None if experiment is None else experiment.experiment_id,
+                database=stack.enter_context(open_database(uri)) if in_database else None,
+            )
     except (MlflowException, SQLAlchemyError) as error:
         raise _unreadable(uri, error) from error
 

@@ -79,7 +79,7 @@ def _best_or_id(run: str, home: str | Path | None, tracking_uri: str | None) -> 
         sweep = sweep_row(run, home=home, tracking_uri=tracking_uri)
     except UnknownSweep as unknown:
         with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
-            if run in {found.info.run_id for found in store.runs("tags.kind = 'trial'")}:
+            if store.runs("trial", run_ids=[run]):
                 return run
         raise UnknownRun(f"no trial's run has the id {run!r}, and there is {unknown}") from None
     trials = load_trials(run, home=home, tracking_uri=tracking_uri)
