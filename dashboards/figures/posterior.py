@@ -65,3 +65,26 @@ def by_schedule(table: pd.DataFrame) -> go.Figure:
 
 def _heads(table: pd.DataFrame) -> list[tuple[str, int, float]]:
     return list(zip(table["schedule"], table["trials"], table["collapsed"], strict=True))
+
+
+def kl_by_dimension(table: pd.DataFrame) -> go.Figure:
+    """Bars of ``analyses.collapse``: the parts of each trial's code by what they carry, side by side."""
+    import plotly.graph_objects as go
+
+    drawn = figure("Rate by dimension (test)", "dimension, by what it carries", "KL, nats an example", height=340)
+    for place, (trial, own) in enumerate(table.groupby("trial", sort=False)):
+        collapsed = bool((own["state"] == "COLLAPSED").any())
+        drawn.add_trace(
+            go.Bar(
+                x=own["place"],
+                y=own["kl"],
+                name=f"trial {trial}{', collapsed' if collapsed else ''}: {int(own['used'].sum())} of {len(own)} in use",
+                marker={"color": COLORS[place % len(COLORS)], "pattern": {"shape": "/" if collapsed else ""}},
+                customdata=own[["part", "share"]],
+                hovertemplate="dimension %{customdata[0]}: %{y:.3g} nats, %{customdata[1]:.0%} of the rate<extra></extra>",
+            )
+        )
+    drawn.update_layout(barmode="group", showlegend=True)
+    if len(table) and table["place"].max() <= 20:
+        drawn.update_xaxes(dtick=1)
+    return drawn

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dashboards.analyses.scores import INACTIVE, is_number, is_wide
+from dashboards.analyses.slices import LEVELS
 from dashboards.figures.style import COLORS, HEIGHT, MUTED, SEQUENTIAL, figure, text
 
 if TYPE_CHECKING:
@@ -59,14 +60,27 @@ def parallel(trials: pd.DataFrame, parameters: Sequence[str], names: dict[str, s
 
     axes = [*(_axis(trials[name], names[name]) for name in parameters), _axis(trials[metric], metric)]
     drawn = figure("Every trial", "", "", height=HEIGHT + 60)
-    shades = sample_colorscale(SEQUENTIAL, [float(place) for place in axes[-1].places.fillna(0.0)])
-    for row, number in enumerate(trials["trial"]):
-        places = [axis.places.iloc[row] for axis in axes]
-        words = "<br>".join(f"{axis.name}: {axis.words[row]}" for axis in axes)
-        line = {"color": shades[row], "width": 1.5}
-        hover = f"trial {number}<br>{words}<extra></extra>"
+    shares = axes[-1].places.fillna(0.0).clip(0.0, 1.0).to_numpy()
+    words = [axis.words for axis in axes]
+    hovers = [
+        f"trial {number}<br>" + "<br>".join(f"{axis.name}: {of[row]}" for axis, of in zip(axes, words, strict=True))
+        for row, number in enumerate(trials["trial"])
+    ]
+    lines = [[*(float(axis.places.iloc[row]) for axis in axes), None] for row in range(len(trials))]
+    bands = (shares * (_SHADES - 1)).round().astype(int)  # one trace a shade: thousands would stall a browser
+    for band in sorted(set(bands), reverse=True):
+        rows = [row for row in range(len(trials)) if bands[row] == band]
+        color = sample_colorscale(SEQUENTIAL, [band / (_SHADES - 1)])[0]
         drawn.add_trace(
-            go.Scatter(x=list(range(len(axes))), y=places, mode="lines", line=line, hovertemplate=hover, showlegend=False)
+            go.Scatter(
+                x=[*range(len(axes)), None] * len(rows),
+                y=[place for row in rows for place in lines[row]],
+                customdata=[hovers[row] for row in rows for _ in lines[row]],
+                mode="lines",
+                line={"color": color, "width": 1.5},
+                hovertemplate="%{customdata}<extra></extra>",
+                showlegend=False,
+            )
         )
     for place, axis in enumerate(axes):
         drawn.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": "#888888", "width": 1})
@@ -82,6 +96,7 @@ _BELOW = -0.15
 """Where a parameter stands that a trial does not have; the axis goes from 0 to 1."""
 _FEW = 5
 """Ticks of an axis."""
+_SHADES = 24
 
 
 @dataclass(frozen=True)
@@ -141,3 +156,60 @@ def effect(table: pd.DataFrame, parameter: str, metric: str) -> go.Figure:
     drawn.add_trace(go.Scatter(x=levels, y=table["best"], mode="markers", name="best", marker=diamonds))
     drawn.update_xaxes(type="category")
     return drawn
+
+
+def slices(table: pd.DataFrame, metric: str) -> go.Figure:
+    """Panels of ``analyses.slices``, one a parameter; a wide range is logarithmic."""
+    import plotly.graph_objects as go
+
+    names = list(dict.fromkeys(table["parameter"]))
+    columns = min(3, max(1, len(names)))
+    rows = -(-len(names) // columns)
+    drawn = figure("Scores by each parameter", "", "", height=90 + 250 * max(1, rows))
+    width, height = 1 / columns, 1 / max(1, rows)
+    for place, name in enumerate(names):
+        own = table[table["parameter"] == name]
+        number = own["number"].notna().all()
+        row, column = divmod(place, columns)
+        end = "" if place == 0 else str(place + 1)
+        x = own["number"] if number else [text(level) for level in own["level"]]
+        marker = {"color": COLORS[0], "size": 7, "opacity": 0.7}
+        hover = "trial %{customdata}: %{x}, %{y:.4g}<extra></extra>"
+        drawn.add_trace(
+            go.Scatter(x=x, y=own["score"], mode="markers", marker=marker, customdata=own["trial"], hovertemplate=hover)
+        )
+        drawn.data[-1].update(xaxis=f"x{end}", yaxis=f"y{end}", showlegend=False)
+        kind = "category" if not number else "log" if is_wide(own["number"]) else "linear"
+        across = {"anchor": f"y{end}", "type": kind, "title": {"text": text(name), "standoff": 6}, "zeroline": False}
+        across |= {"domain": [column * width + 0.03, (column + 1) * width - 0.03]}
+        up = {"anchor": f"x{end}", "zeroline": False, "matches": "y" if place else None}
+        up |= {"domain": [1 - (row + 1) * height + 0.2 * height, 1 - row * height - 0.02]}
+        up |= {"title": text(metric) if column == 0 else ""}
+        drawn.update_layout({f"xaxis{end}": across, f"yaxis{end}": up})
+    return drawn
+
+
+def contour(table: pd.DataFrame, x: str, y: str, metric: str) -> go.Figure:
+    """The cells of ``analyses.slices.contour`` as a map, in colours that keep their order in grey."""
+    import plotly.graph_objects as go
+
+    drawn = figure("Two parameters together", text(x), text(y), height=440)
+    cells = table.pivot(index="y", columns="x", values="score")
+    axes = {}
+    for name, values in (("x", cells.columns), ("y", cells.index)):
+        number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        surface = number and len(values) > LEVELS
+        axes[name] = list(values) if surface else [text(_value(value)) for value in values]
+        kind = "category" if not surface else "log" if is_wide(pd.Series(values, dtype="float64")) else "linear"
+        (drawn.update_xaxes if name == "x" else drawn.update_yaxes)(type=kind)
+    scale = {"colorscale": SEQUENTIAL, "colorbar": {"title": {"text": text(metric), "side": "right"}}}
+    hover = f"{text(x)} %{{x}}, {text(y)} %{{y}}: %{{z:.4g}}<extra></extra>"
+    drawn.add_trace(go.Heatmap(x=axes["x"], y=axes["y"], z=cells.to_numpy(dtype="float64"), hovertemplate=hover, **scale))
+    if cells.size <= LEVELS * LEVELS:
+        drawn.update_traces(texttemplate="%{z:.4g}")
+    drawn.update_layout(margin={"l": 110})
+    return drawn
+
+
+def _value(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Okabe and Ito (2008)."""
+MUTED = "#8A8A8A"
+"""Of marks and lines that still have to be seen: 3 to 1 against white (WCAG 1.4.11)."""
+FAINT = "#BBBBBB"
+"""Of what stands behind: grids, and curves that are many."""
 STATES = {
     "COMPLETE": (COLORS[0], "circle"),
     "RUNNING": (COLORS[5], "circle-open"),
-    "PRUNED": ("#999999", "x-thin-open"),
+    "PRUNED": (MUTED, "x-thin-open"),
     "COLLAPSED": (COLORS[1], "triangle-down"),
     "STOPPED": (COLORS[4], "square-open"),
     "FAILED": (COLORS[6], "cross"),
 }
 """Colour and shape."""
-MUTED = "#BBBBBB"
 HEIGHT = 420
 """Pixels."""
 SEQUENTIAL = "Cividis"
@@ -53,3 +58,10 @@ def shade(color: str, opacity: float) -> str:
     """A colour of hex digits, see-through."""
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
+
+
+def gapped(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The rows with an empty one behind each group, where a line breaks off; ``by`` keeps its value there."""
+    ends = pd.DataFrame({by: table[by].drop_duplicates()})
+    order = pd.concat([table, ends.reindex(columns=table.columns)], ignore_index=True)
+    return order.sort_values(by, kind="stable", ignore_index=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboards.figures.style import COLORS, MUTED, STATES, figure, shade, text
+from dashboards.figures.style import COLORS, FAINT, MUTED, STATES, figure, gapped, shade, text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -22,11 +22,14 @@ def learning_curves(table: pd.DataFrame, ends: pd.Series[Any], best: list[int], 
     shown = best[:_FEW]
     if len(table) and table["epoch"].max() <= 20:
         drawn.update_xaxes(dtick=1)
-    for configuration, own in table[~table["configuration"].isin(shown)].groupby("configuration"):
-        thin = {"color": MUTED, "width": 1, "dash": "solid" if own["complete"].all() else "dot"}
-        hover = f"trial {configuration}: %{{y:.4g}}<extra></extra>"
-        lines = go.Scatter(x=own["epoch"], y=own["mean"], mode="lines", line=thin, showlegend=False, hovertemplate=hover)
-        drawn.add_trace(lines)
+    rest = table[~table["configuration"].isin(shown)]
+    for complete, dash, name in ((True, "solid", "others"), (False, "dot", "others, not trained to the end")):
+        own = gapped(rest[rest["complete"] == complete], "configuration")
+        if len(own):  # one trace for all of them: thousands would stall a browser
+            hover = "trial %{customdata}: %{y:.4g}<extra></extra>"
+            line = {"color": FAINT, "width": 1, "dash": dash}
+            lines = go.Scatter(x=own["epoch"], y=own["mean"], customdata=own["configuration"], mode="lines", line=line, name=name)
+            drawn.add_trace(lines.update(hovertemplate=hover))
     for color, configuration in zip(COLORS, shown, strict=False):
         own = table[table["configuration"] == configuration]
         band = own[own["low"].notna()]
@@ -94,4 +97,28 @@ def timeline(table: pd.DataFrame) -> go.Figure:
         )
     drawn.update_layout(barmode="overlay")
     drawn.update_yaxes(dtick=1, autorange="reversed")
+    return drawn
+
+
+def hours(table: pd.DataFrame) -> go.Figure:
+    """Bars of ``analyses.cost.hours_by_state``."""
+    import plotly.graph_objects as go
+
+    drawn = figure("Where the time went", "hours in trials", "", height=150 + 30 * len(table))
+    drawn.add_trace(
+        go.Bar(
+            x=table["hours"],
+            y=[str(state).lower() for state in table["state"]],
+            orientation="h",
+            marker={"color": [STATES.get(str(state), (MUTED, ""))[0] for state in table["state"]]},
+            text=[
+                f"{share:.0%} in {trials} trial{'s' if trials != 1 else ''}"
+                for share, trials in zip(table["share"], table["trials"], strict=True)
+            ],
+            textposition="auto",
+            hovertemplate="%{y}: %{x:.3g} h<extra></extra>",
+        )
+    )
+    drawn.update_yaxes(autorange="reversed")
+    drawn.update_layout(margin={"l": 110})
     return drawn

@@ -10,23 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from dashboards.analyses.cost import efficiency, hours_by_state, timeline
 from dashboards.analysis import ranked
-from dashboards.page.figures import figures
+from dashboards.diagnosis import load_kl
+from dashboards.page.answer import answer as short_answer
+from dashboards.page.figures import DRAWN
 from dashboards.page.gallery import Exhibit, gallery
+from dashboards.page.methods import methods
+from dashboards.page.shown import CURVES, shown
 from dashboards.records import load_curves
 from dashboards.replicates import SEEDS, grouped
 from dashboards.replicates import board as board_of
 from dashboards.replicates_words import basis_of, sentences
 from dashboards.reports import cells_of, clean, lines_of
 from dashboards.times import with_times
+from dashboards.trial import trial_of
+from dashboards.words import count_of, listed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 MOST_ROWS = 100
 """Of the leaderboard."""
-_SHOWN = 4
-"""Trials whose samples are shown, the best."""
+_SHOWN, _COLLAPSED = 4, 2
+"""Trials whose samples and codes are shown: the best, and collapsed ones beside them."""
 
 
 def render_page(
@@ -38,6 +45,8 @@ def render_page(
     sort: str | None = None,
     top: int | None = None,
     answer: Sequence[str] | None = None,
+    kl: pd.DataFrame | None = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> str:
     """One HTML file that asks nothing of the network.
 
@@ -48,7 +57,9 @@ def render_page(
         exhibits: by title, what the best trials drew.
         sort: the column that orders the leaderboard; None: the sweep's metric.
         top: rows of it at most.
-        answer: the sentences under the question; None: those of the leaderboard.
+        answer: the sentences under the question; None: those that the trials give.
+        kl: ``load_kl`` of the trials that are looked at closely.
+        parameters: the flat configuration of the best trial, as logged; None: nothing is said of methods.
 
     Raises:
         UnknownColumn: where ``sort`` is no column.
@@ -60,10 +71,15 @@ def render_page(
     headings, cells = cells_of(board, sweep, min(top or MOST_ROWS, MOST_ROWS))
     ranks = [None if pd.isna(rank) else int(rank) for rank in board["rank"].head(len(cells))]
     kinds = ["apart" if rank is None else "first" if rank == 1 else "" for rank in ranks]
-    if answer is None:
-        progress, *found = sentences(trials, sweep)
-        answer = [*found, progress]
     rests_on = basis_of(trials, sweep)
+    progress, *found = sentences(trials, sweep)
+    details = [] if answer is not None else [sentence for sentence in found if sentence not in rests_on]
+    if answer is None and (two := short_answer(trials, sweep)):
+        answer = two
+    elif answer is None:
+        answer, details = details, []
+    drawn = list(shown(trials, sweep, curves, kl))
+    written = None if parameters is None else methods(parameters, trials, sweep, [one.kind for one in drawn])
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
     template = environment.from_string(resources.files("dashboards.page").joinpath("report.html").read_text())
     return template.render(
@@ -71,10 +87,15 @@ def render_page(
         question=clean(sweep["question"]),
         state=str(sweep["state"]).lower(),
         answer=[clean(sentence) for sentence in answer if sentence not in rests_on],
+        progress=clean(progress),
+        details=[clean(sentence) for sentence in details],
+        cost=_cost(trials, sweep),
         headings=[clean(heading) for heading in headings],
         words=[place for place, heading in enumerate(headings) if heading == "state"],
         rows=[{"kind": kind, "cells": [clean(cell) for cell in row]} for kind, row in zip(kinds, cells, strict=True)],
-        figures=[(how, _div(figure, place)) for place, (how, figure) in enumerate(figures(trials, sweep, curves))],
+        figures=[(one.told, _div(DRAWN[one.kind](*one.arguments), place)) for place, one in enumerate(drawn)],
+        methods=[] if written is None else [clean(sentence) for sentence in written.sentences],
+        references=[] if written is None else [clean(paper) for paper in written.references],
         gallery={title: [(shown.trial, shown.image, lines_of(shown.text)) for shown in of] for title, of in exhibits.items()},
         fairness=[clean(sentence) for sentence in rests_on],
         best=str(board.iloc[0, 1]).partition("-")[0] if ranks and ranks[0] == 1 else None,
@@ -101,10 +122,40 @@ def page_of(
         NoHome, StoreError: as ``open_store``.
     """
     where: dict[str, Any] = {"home": home, "tracking_uri": tracking_uri}
-    curves = load_curves(str(sweep["name"]), **where)
+    curves = load_curves(str(sweep["name"]), metrics=[str(sweep["metric"]), *CURVES], **where)
     best = ranked(grouped(trials, sweep), sweep).query("rank.notna()").head(_SHOWN)
-    shown = gallery(dict(zip(best["trial"], best["run_id"], strict=True)), **where)
-    return render_page(with_times(trials, sweep, **where), sweep, curves, shown, sort=sort, top=top, answer=answer)
+    collapsed = trials[trials["state"] == "COLLAPSED"].head(_COLLAPSED)
+    looked_at = {row["trial"]: row["run_id"] for table in (best, collapsed) for _, row in table.iterrows()}
+    return render_page(
+        with_times(trials, sweep, **where),
+        sweep,
+        curves,
+        gallery(looked_at, **where),
+        sort=sort,
+        top=top,
+        answer=answer,
+        kl=load_kl(looked_at, **where),
+        parameters=trial_of(next(iter(looked_at.values())), **where).parameters if looked_at else None,
+    )
+
+
+def _cost(trials: pd.DataFrame, sweep: pd.Series[Any]) -> str:
+    """What it took: hours by what became of the trials, and how busy as many workers were as the trials needed at once."""
+    table = hours_by_state(trials)
+    if table.empty:
+        return ""
+    parts = [f"{row['state'].lower()} {row['share']:.0%}" for _, row in table.iterrows()]
+    told = f"{count_of(len(trials), 'trial')} took {_hours(float(table['hours'].sum()))} in all ({listed(parts)})"
+    duration = float(sweep.get("duration_s", float("nan")))
+    if not {"started", "ended"} <= set(trials.columns) or pd.isna(duration) or duration <= 0:
+        return f"{told}."
+    lanes = int(timeline(trials)["lane"].max()) + 1
+    at_once = f"at most {count_of(lanes, 'trial')} at once"
+    return f"{told}, {at_once}, in {_hours(duration / 3600)}: workers were busy {efficiency(trials, sweep, lanes):.0%} of it."
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
 
 
 def _div(figure: go.Figure, place: int) -> str:

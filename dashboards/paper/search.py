@@ -1,0 +1,119 @@
+"""Figures of the search and of what is compared, for print: a thin function an analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from dashboards.analyses.slices import LEVELS
+from dashboards.figures.style import COLORS, FAINT, MUTED
+from dashboards.paper.style import LINES, WIDTH, legend_below, panel, scaled, shortened
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def importance(table: pd.DataFrame, metric: str) -> Figure:
+    """Bars of ``analyses.importance``."""
+    drawn, axes = panel("importance (PED-ANOVA, sum 1)", "", height=0.6 + 0.22 * len(table))
+    rows = table.iloc[::-1]
+    axes.barh(shortened(rows["parameter"]), rows["importance"], color=COLORS[0], height=0.65)
+    return drawn
+
+
+def progress(table: pd.DataFrame, metric: str) -> Figure:
+    """``analyses.progress``."""
+    drawn, axes = panel("trial", metric)
+    axes.plot(table["trial"], table["score"], "o", color=FAINT, markersize=3, label="a trial")
+    axes.step(table["trial"], table["best"], where="post", color=COLORS[0], label="best so far")
+    if table["random"].notna().any():
+        axes.plot(table["trial"], table["random"], "--", color=COLORS[1], label="expected of random draws")
+    legend_below(drawn, 3)
+    return drawn
+
+
+def slices(table: pd.DataFrame, metric: str) -> Figure:
+    """Panels of ``analyses.slices``."""
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(table["parameter"]))
+    columns = min(3, max(1, len(names)))
+    rows = -(-len(names) // columns)
+    drawn = Figure(figsize=(WIDTH * columns / 1.5, 1.9 * rows))
+    panels = drawn.subplots(rows, columns, squeeze=False, sharey=True)
+    for place, axes in enumerate(panels.flat):
+        if place >= len(names):
+            axes.set_visible(False)
+            continue
+        own = table[table["parameter"] == names[place]]
+        number = own["number"].notna().all()
+        axes.plot(own["number"] if number else shortened(own["level"], 14), own["score"], "o", color=COLORS[0], alpha=0.6)
+        axes.set_xscale(scaled(own["number"]) if number else "linear")
+        if not number:
+            axes.tick_params(axis="x", rotation=30)
+        axes.set_xlabel(shortened([names[place]], 30)[0])
+        if place % columns == 0:
+            axes.set_ylabel(metric)
+    return drawn
+
+
+def contour(table: pd.DataFrame, x: str, y: str, metric: str) -> Figure:
+    """The cells of ``analyses.slices.contour``."""
+    drawn, axes = panel(x, y, height=2.9)
+    cells = table.pivot(index="y", columns="x", values="score").astype("float64")
+    surface = len(cells.columns) > LEVELS
+    if surface:
+        across, up = pd.Series(cells.columns, dtype="float64"), pd.Series(cells.index, dtype="float64")
+        mapped = axes.contourf(across, up, cells.to_numpy(), levels=12, cmap="cividis")
+        axes.set_xscale(scaled(across))
+        axes.set_yscale(scaled(up))
+    else:
+        mapped = axes.imshow(cells.to_numpy(), cmap="cividis", origin="lower", aspect="auto")
+        axes.set_xticks(range(len(cells.columns)), shortened(cells.columns, 14))
+        axes.set_yticks(range(len(cells.index)), shortened(cells.index, 14))
+    drawn.colorbar(mapped, label=metric)
+    return drawn
+
+
+def effect(table: pd.DataFrame, parameter: str, metric: str) -> Figure:
+    """Means with intervals of ``analyses.effects``."""
+    drawn, axes = panel(parameter, metric)
+    levels = shortened(table["level"], 14)
+    errors = [(table["mean"] - table["low"]).fillna(0.0), (table["high"] - table["mean"]).fillna(0.0)]
+    axes.errorbar(levels, table["mean"], yerr=errors, fmt="o", capsize=3, color=COLORS[0], label="mean, 95 % interval")
+    axes.plot(levels, table["best"], "D", color=COLORS[1], fillstyle="none", label="best")
+    legend_below(drawn)
+    return drawn
+
+
+def seeds(table: pd.DataFrame, metric: str) -> Figure:
+    """Differences of ``analyses.seeds.paired`` from the best."""
+    drawn, axes = panel(f"{metric}: own minus the best's", "", height=0.9 + 0.24 * len(table))
+    places = {number: place for place, number in enumerate(table["configuration"])}
+    others = table[table["pairs"] > 0]
+    for apart, color, fill, name in ((False, MUTED, "none", "not told apart"), (True, COLORS[1], "full", "told apart")):
+        own = others[others["apart"] == apart]
+        if len(own):
+            errors = [own["difference"] - own["low"], own["high"] - own["difference"]]
+            at = [places[number] for number in own["configuration"]]
+            axes.errorbar(own["difference"], at, xerr=errors, fmt="o", fillstyle=fill, capsize=3, color=color, label=name)
+    axes.plot([0.0], [0], "*", color=COLORS[0], markersize=8, label="the best")
+    axes.axvline(0.0, color=MUTED, linestyle=":", linewidth=0.8)
+    axes.set_yticks(range(len(table)), shortened(table["words"]))
+    axes.invert_yaxis()
+    legend_below(drawn, 3)
+    return drawn
+
+
+def sweeps(curves: pd.DataFrame, metrics: Mapping[str, str]) -> Figure:
+    """``analyses.comparison.best_by_hours``."""
+    drawn, axes = panel("hours in trials", ", ".join(dict.fromkeys(metrics.values())))
+    for place, (name, own) in enumerate(curves.groupby("sweep", sort=False)):
+        color = COLORS[place % len(COLORS)]
+        axes.plot(own["hours"], own["score"], "o", color=color, alpha=0.35, markersize=2.5)
+        line = {"color": color, "linestyle": LINES[place % len(LINES)]}
+        axes.step(own["hours"], own["best"], where="post", label=str(name), **line)
+    legend_below(drawn)
+    return drawn

@@ -1,0 +1,96 @@
+"""How figures look in print: a column wide, small type that stays text, no title, which is the caption's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dashboards.analyses.scores import is_number, is_wide
+from dashboards.figures.style import COLORS, MUTED
+from dashboards.figures.style import STATES as ON_SCREEN
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 3.4
+"""Inches: a column of most journals."""
+HEIGHT = 2.5
+MARKERS = {
+    "COMPLETE": "o",
+    "RUNNING": "o",
+    "PRUNED": "x",
+    "COLLAPSED": "v",
+    "STOPPED": "s",
+    "FAILED": "P",
+}
+LINES = ("-", "--", "-.", ":", (0, (5, 1)))
+"""Beside the colours: a figure is printed in grey too."""
+_SETTINGS: dict[str, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "pdf.fonttype": 42,  # type that stays text: journals refuse the other
+    "svg.fonttype": "none",
+    "svg.hashsalt": "vae-sweeps",
+    "text.usetex": False,
+    "text.parse_math": False,  # a name may hold anything
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextmanager
+def printed() -> Iterator[None]:
+    """The settings, for as long as a figure is made and saved."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_SETTINGS):
+        mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=COLORS)
+        yield
+
+
+def panel(x: str, y: str, *, width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """An empty figure of one panel, its axes named with their units; belongs to no window."""
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(width, height))
+    axes = drawn.add_subplot()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    return drawn, axes
+
+
+def state_of(state: object) -> tuple[str, str]:
+    """Colour and marker."""
+    color, _ = ON_SCREEN.get(str(state), (MUTED, ""))
+    return color, MARKERS.get(str(state), ".")
+
+
+def legend_below(drawn: Figure, columns: int = 2) -> None:
+    """Outside, where it hides nothing; none where nothing has a name."""
+    handles, labels = drawn.axes[0].get_legend_handles_labels()
+    if handles:
+        drawn.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def scaled(values: pd.Series[Any]) -> str:
+    """The scale of an axis of these numbers."""
+    return "log" if is_number(values) and is_wide(values) else "linear"
+
+
+def shortened(words: Sequence[object], most: int = 34) -> list[str]:
+    """Names that leave room for the figure."""
+    texts = [str(word) for word in words]
+    return [text if len(text) <= most else text[: most - 1] + "…" for text in texts]
