@@ -49,11 +49,15 @@ READERS = {
     },
 }
 MEASURE = """
-import resource, sys
+import atexit, resource, sys
 NAME, HOME = sys.argv[1:]
+
+def tell():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print("measured", used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, file=sys.stderr)
+
+atexit.register(tell)  # a command ends the process itself
 {code}
-used = resource.getrusage(resource.RUSAGE_SELF)
-print("measured", used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, file=sys.stderr)
 """
 
 

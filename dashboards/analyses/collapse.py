@@ -10,7 +10,7 @@ _COLUMNS = {"trial": "int64", "state": "str", "place": "int64", "part": "str", "
 
 
 def kl_by_dimension(tables: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """Each trial's parts by what they carry, the one with most first.
+    """Each trial's parts by what they carry, the one with most first; the trials in the order of ``tables``.
 
     Columns: ``trial, state, place`` (1 for the one with most), ``part`` (its index, or ``all`` where the KL has no closed form),
     ``kl`` (nats an example, on test), ``share`` (of the trial's rate; NaN where it is none), ``used`` (more than ``UNUSED``).
@@ -20,7 +20,9 @@ def kl_by_dimension(tables: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
         trials: ``load_trials``.
     """
     table = tables.merge(trials[["trial", "state"]].drop_duplicates("trial", keep="last"), on="trial", how="inner")
-    table = table.sort_values(["trial", "kl"], ascending=[True, False], kind="stable", ignore_index=True)
+    order = {trial: place for place, trial in enumerate(dict.fromkeys(tables["trial"]))}
+    table = table.assign(order=table["trial"].map(order))
+    table = table.sort_values(["order", "kl"], ascending=[True, False], kind="stable", ignore_index=True)
     totals = table.groupby("trial")["kl"].transform("sum")
     table["place"] = table.groupby("trial").cumcount() + 1
     table["share"] = (table["kl"] / totals).where(totals > 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from dashboards.figures.style import COLORS, MUTED, figure, text
+from dashboards.figures.style import COLORS, MUTED, figure, text, with_unit
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -22,7 +22,7 @@ def seeds(table: pd.DataFrame, metric: str) -> go.Figure:
 
     others = table[table["pairs"] > 0]
     title = "Differences from the best, seed by seed"
-    drawn = figure(title, f"{text(metric)}: own minus the best's, 95 % interval", "", height=150 + 34 * (len(others) + 1))
+    drawn = figure(title, f"{text(with_unit(metric))}: own minus the best's", "", height=150 + 34 * (len(others) + 1))
     for apart, name, color, symbol in (
         (False, "cannot be told apart", MUTED, "circle-open"),
         (True, "told apart (paired t, Holm)", COLORS[1], "circle"),
@@ -63,7 +63,7 @@ def sweeps(curves: pd.DataFrame, metrics: Mapping[str, str]) -> go.Figure:
     """``analyses.comparison.best_by_hours``: the best so far of each sweep against the hours that its trials took."""
     import plotly.graph_objects as go
 
-    drawn = figure("The best so far, by what it took", "hours in trials", text(", ".join(dict.fromkeys(metrics.values()))))
+    drawn = figure("The best so far, by what it took", "hours in trials", text(", ".join(map(with_unit, dict.fromkeys(metrics.values())))))
     for place, (name, own) in enumerate(curves.groupby("sweep", sort=False)):
         color = COLORS[place % len(COLORS)]
         points = {"color": color, "size": 5, "opacity": 0.45}

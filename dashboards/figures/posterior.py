@@ -21,11 +21,14 @@ def rate_distortion(points: pd.DataFrame, lines: list[float]) -> go.Figure:
         return drawn
     right = max(float(points["rate"].max()), 1e-3) * 1.05
     low, high = float(points["distortion"].min()), float(points["distortion"].max())
+    room = 0.08 * (high - low or 1.0)
     for value in lines:
         dotted = {"color": MUTED, "dash": "dot", "width": 1}
         ends = {"x": [0, right], "y": [value, value - right]}
         drawn.add_trace(go.Scatter(**ends, mode="lines", line=dotted, hoverinfo="skip", showlegend=False))
-        drawn.add_annotation(x=0, y=value, text=f"−ELBO {value:g}", showarrow=False, xanchor="left", yshift=8, font={"size": 10})
+        top = min(value, high + room)  # where the line comes into sight
+        note = {"showarrow": False, "xanchor": "left", "yshift": -8, "xshift": 4, "font": {"size": 10, "color": MUTED}}
+        drawn.add_annotation(x=value - top, y=top, text=f"−ELBO {value:g}", **note)
     for state, own in points.groupby("state"):
         color, symbol = STATES.get(str(state), (MUTED, "circle"))
         drawn.add_trace(
@@ -43,7 +46,6 @@ def rate_distortion(points: pd.DataFrame, lines: list[float]) -> go.Figure:
     frontier = points[points["pareto"]].sort_values("rate")
     stairs = {"shape": "hv", "color": COLORS[2], "width": 1.5}
     drawn.add_trace(go.Scatter(x=frontier["rate"], y=frontier["distortion"], mode="lines", name="frontier", line=stairs))
-    room = 0.08 * (high - low or 1.0)
     drawn.update_yaxes(range=[low - room, high + room])
     drawn.update_xaxes(range=[-0.03 * right, right])
     return drawn
@@ -53,7 +55,7 @@ def by_schedule(table: pd.DataFrame) -> go.Figure:
     """Rate and active units of ``analyses.annealing``."""
     import plotly.graph_objects as go
 
-    drawn = figure("Annealing schedules", "", "median rate, nats an example", height=340)
+    drawn = figure("Annealing schedules", "", "median rate, nats an example", height=380)
     names = [f"{text(name)}<br>{collapsed:.0%} of {trials} collapsed" for name, trials, collapsed in _heads(table)]
     drawn.add_trace(go.Bar(x=names, y=table["rate"], name="rate", marker={"color": COLORS[0]}, width=0.35))
     marks = {"color": COLORS[1], "symbol": "diamond", "size": 11}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dashboards.analyses.scores import INACTIVE, is_number, is_wide
 from dashboards.analyses.slices import LEVELS
-from dashboards.figures.style import COLORS, HEIGHT, MUTED, SEQUENTIAL, figure, text
+from dashboards.figures.style import COLORS, HEIGHT, MUTED, SEQUENTIAL, figure, text, with_unit
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -40,7 +40,7 @@ def progress(table: pd.DataFrame, metric: str) -> go.Figure:
     """Scores and the best so far of ``analyses.progress``."""
     import plotly.graph_objects as go
 
-    drawn = figure("The best so far", "trial", f"{text(metric)}")
+    drawn = figure("The best so far", "trial", text(with_unit(metric)))
     drawn.add_trace(go.Scatter(x=table["trial"], y=table["score"], mode="markers", name="a trial", marker={"color": MUTED}))
     line = {"shape": "hv", "color": COLORS[0], "width": 2.5}
     drawn.add_trace(go.Scatter(x=table["trial"], y=table["best"], mode="lines", name="best so far", line=line))
@@ -85,10 +85,12 @@ def parallel(trials: pd.DataFrame, parameters: Sequence[str], names: dict[str, s
     for place, axis in enumerate(axes):
         drawn.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": "#888888", "width": 1})
         for at, word in axis.ticks:
-            drawn.add_annotation(x=place, y=at, text=word, showarrow=False, xanchor="left", xshift=4, font={"size": 10})
+            note = {"font": {"size": 11}, "bgcolor": "rgba(255,255,255,0.8)", "borderpad": 1}  # over the lines, and still read
+            drawn.add_annotation(x=place, y=at, text=word, showarrow=False, xanchor="left", xshift=4, **note)
     drawn.update_xaxes(tickvals=list(range(len(axes))), ticktext=[axis.name for axis in axes], showgrid=False, showline=False)
     drawn.update_xaxes(range=[-0.1, len(axes) - 1 + 0.45])
-    drawn.update_yaxes(visible=False, range=[_BELOW - 0.06, 1.05])
+    lowest = min((at for axis in axes for at, _ in axis.ticks), default=0.0)
+    drawn.update_yaxes(visible=False, range=[lowest - 0.06, 1.05])
     return drawn
 
 
@@ -137,7 +139,7 @@ def effect(table: pd.DataFrame, parameter: str, metric: str) -> go.Figure:
     """Means with intervals of ``analyses.effects.effect``."""
     import plotly.graph_objects as go
 
-    drawn = figure(f"{text(parameter)}", text(parameter), text(metric), height=320)
+    drawn = figure(f"{text(parameter)}", text(parameter), text(with_unit(metric)), height=320)
     errors = {"type": "data", "array": table["high"] - table["mean"], "arrayminus": table["mean"] - table["low"]}
     drawn.add_trace(
         go.Scatter(
@@ -184,7 +186,7 @@ def slices(table: pd.DataFrame, metric: str) -> go.Figure:
         across |= {"domain": [column * width + 0.03, (column + 1) * width - 0.03]}
         up = {"anchor": f"x{end}", "zeroline": False, "matches": "y" if place else None}
         up |= {"domain": [1 - (row + 1) * height + 0.2 * height, 1 - row * height - 0.02]}
-        up |= {"title": text(metric) if column == 0 else ""}
+        up |= {"title": text(with_unit(metric)) if column == 0 else "", "showticklabels": column == 0}
         drawn.update_layout({f"xaxis{end}": across, f"yaxis{end}": up})
     return drawn
 
@@ -202,7 +204,7 @@ def contour(table: pd.DataFrame, x: str, y: str, metric: str) -> go.Figure:
         axes[name] = list(values) if surface else [text(_value(value)) for value in values]
         kind = "category" if not surface else "log" if is_wide(pd.Series(values, dtype="float64")) else "linear"
         (drawn.update_xaxes if name == "x" else drawn.update_yaxes)(type=kind)
-    scale = {"colorscale": SEQUENTIAL, "colorbar": {"title": {"text": text(metric), "side": "right"}}}
+    scale = {"colorscale": SEQUENTIAL, "colorbar": {"title": {"text": text(with_unit(metric)), "side": "right"}}}
     hover = f"{text(x)} %{{x}}, {text(y)} %{{y}}: %{{z:.4g}}<extra></extra>"
     drawn.add_trace(go.Heatmap(x=axes["x"], y=axes["y"], z=cells.to_numpy(dtype="float64"), hovertemplate=hover, **scale))
     if cells.size <= LEVELS * LEVELS:

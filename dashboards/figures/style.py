@@ -49,6 +49,27 @@ def figure(title: str, x: str, y: str, *, height: int = HEIGHT, log_x: bool = Fa
     return drawn
 
 
+_UNITS = {
+    "neg_elbo": "nats an example",
+    "distortion": "nats an example",
+    "rate": "nats an example",
+    "iw_nll": "nats an example",
+    "loss": "nats an example",
+    "mutual_information": "nats",
+    "marginal_kl": "nats",
+    "softmax_gap": "nats",
+    "perplexity": "a token",
+    "iw_perplexity": "a token",
+}
+"""By the last part of a metric's name; speeds have theirs in the name, counts have none."""
+
+
+def with_unit(metric: str) -> str:
+    """A metric as an axis names it: ``val/neg_elbo, nats an example``."""
+    unit = _UNITS.get(metric.rpartition("/")[2])
+    return metric if unit is None else f"{metric}, {unit}"
+
+
 def text(value: object) -> str:
     """A name as Plotly shows it: it reads some HTML and, between dollars, TeX, and a name may hold anything."""
     return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
@@ -58,6 +79,17 @@ def shade(color: str, opacity: float) -> str:
     """A colour of hex digits, see-through."""
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
+
+
+def bulk(values: pd.Series[float]) -> tuple[float, float] | None:
+    """Limits that leave out a few far values, such as the first epoch's, which would flatten all others; None where none are far."""
+    low, high = float(values.quantile(0.02)), float(values.quantile(0.95))
+    room = 0.5 * (high - low)
+    if not room > 0:
+        return None
+    limits = max(float(values.min()), low - 2 * room), min(float(values.max()), high + 2 * room)
+    far = values.min() < limits[0] or values.max() > limits[1]
+    return (limits[0] - 0.1 * room, limits[1] + 0.1 * room) if far else None
 
 
 def gapped(table: pd.DataFrame, by: str) -> pd.DataFrame:

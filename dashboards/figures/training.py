@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboards.figures.style import COLORS, FAINT, MUTED, STATES, figure, gapped, shade, text
+from dashboards.figures.style import COLORS, FAINT, MUTED, STATES, figure, gapped, shade, text, with_unit
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -18,7 +18,9 @@ def learning_curves(table: pd.DataFrame, ends: pd.Series[Any], best: list[int], 
     """Curves of ``analyses.learning_curves``: the best configurations in colour with the end of their annealing, others thin."""
     import plotly.graph_objects as go
 
-    drawn = figure("Learning curves", "epoch", text(metric))
+    drawn = figure("Learning curves", "epoch", text(with_unit(metric)))
+    if (limits := bulk(table["mean"])) is not None:
+        drawn.update_yaxes(range=limits)
     shown = best[:_FEW]
     if len(table) and table["epoch"].max() <= 20:
         drawn.update_xaxes(dtick=1)
@@ -95,7 +97,7 @@ def timeline(table: pd.DataFrame) -> go.Figure:
                 hovertemplate=f"trial %{{customdata}}: %{{x:.3g}} {unit}<extra></extra>",
             )
         )
-    drawn.update_layout(barmode="overlay")
+    drawn.update_layout(barmode="overlay", showlegend=True)
     drawn.update_yaxes(dtick=1, autorange="reversed")
     return drawn
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from dashboards.errors import UnknownRun
 from dashboards.trial import trial_artifacts, trial_of
 
-KINDS = {"samples": "Samples from the prior", "reconstructions": "Reconstructions of test examples"}
+KINDS = {"samples": "Samples from the prior", "reconstructions": "Reconstructions of test examples: each input, then its output"}
 _BLOCKS = 6
 """Of a text file, blocks that are shown."""
 

@@ -63,7 +63,7 @@ def methods(
     for words, place in _CHAIN:
         options = values.get(f"{place}.kind", [])
         if options and not (place == "model.softmax" and "model.decoder.tie_embeddings" not in parameters):
-            told.append(f"{words} {listed(f'{option}{cited.of_option(place, option)}' for option in options)}")
+            told.append(f"{words}: {listed(f'{option}{cited.of_option(place, option)}' for option in options)}")
     others = list(_others(values, used, cited))
     sentences = [f"Each trial is a variational autoencoder: {'; '.join(told)}."] if told else []
     if others:
@@ -118,7 +118,8 @@ def _values(trials: pd.DataFrame, name: str, parameters: Mapping[str, str]) -> l
     """What the trials have at a place, each once, as it is logged."""
     if name not in trials or trials[name].isna().all():
         return [parameters[name]] if name in parameters else []
-    present = sorted(trials[name].dropna().unique(), key=str)
+    present = list(trials[name].dropna().unique())
+    present.sort(key=str if any(isinstance(value, str) for value in present) else None)
     return [str(value).lower() if isinstance(value, bool) else str(value) for value in present]
 
 

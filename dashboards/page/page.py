@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dashboards.analyses.cost import efficiency, hours_by_state, timeline
-from dashboards.analysis import ranked
+from dashboards.analysis import ranked, searched
 from dashboards.diagnosis import load_kl
 from dashboards.page.answer import answer as short_answer
 from dashboards.page.figures import DRAWN
 from dashboards.page.gallery import Exhibit, gallery
 from dashboards.page.methods import methods
-from dashboards.page.shown import CURVES, shown
+from dashboards.page.shown import CURVES, Shown, shown
 from dashboards.records import load_curves
 from dashboards.replicates import SEEDS, grouped
 from dashboards.replicates import board as board_of
 from dashboards.replicates_words import basis_of, sentences
 from dashboards.reports import cells_of, clean, lines_of
+from dashboards.summary import configuration
 from dashboards.times import with_times
 from dashboards.trial import trial_of
 from dashboards.words import count_of, listed
@@ -79,7 +80,7 @@ def render_page(
     elif answer is None:
         answer, details = details, []
     drawn = list(shown(trials, sweep, curves, kl))
-    written = None if parameters is None else methods(parameters, trials, sweep, [one.kind for one in drawn])
+    written = None if parameters is None else methods(parameters, trials, sweep, map(_cited, drawn))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
     template = environment.from_string(resources.files("dashboards.page").joinpath("report.html").read_text())
     return template.render(
@@ -91,12 +92,13 @@ def render_page(
         details=[clean(sentence) for sentence in details],
         cost=_cost(trials, sweep),
         headings=[clean(heading) for heading in headings],
-        words=[place for place, heading in enumerate(headings) if heading == "state"],
+        left=[place for place, heading in enumerate(headings) if heading == "state"],
         rows=[{"kind": kind, "cells": [clean(cell) for cell in row]} for kind, row in zip(kinds, cells, strict=True)],
         figures=[(one.told, _div(DRAWN[one.kind](*one.arguments), place)) for place, one in enumerate(drawn)],
         methods=[] if written is None else [clean(sentence) for sentence in written.sentences],
         references=[] if written is None else [clean(paper) for paper in written.references],
-        gallery={title: [(shown.trial, shown.image, lines_of(shown.text)) for shown in of] for title, of in exhibits.items()},
+        gallery={title: [(own.trial, own.image, lines_of(own.text)) for own in of] for title, of in exhibits.items()},
+        words=_words(trials, sweep),
         fairness=[clean(sentence) for sentence in rests_on],
         best=str(board.iloc[0, 1]).partition("-")[0] if ranks and ranks[0] == 1 else None,
         replicated=SEEDS in board,
@@ -139,19 +141,31 @@ def page_of(
     )
 
 
+def _cited(one: Shown) -> str:
+    """The figure's kind, for the references; none where what the paper is for is not in it."""
+    return "" if one.kind == "progress" and one.arguments[0]["random"].isna().all() else one.kind
+
+
 def _cost(trials: pd.DataFrame, sweep: pd.Series[Any]) -> str:
     """What it took: hours by what became of the trials, and how busy as many workers were as the trials needed at once."""
     table = hours_by_state(trials)
     if table.empty:
         return ""
     parts = [f"{row['state'].lower()} {row['share']:.0%}" for _, row in table.iterrows()]
-    told = f"{count_of(len(trials), 'trial')} took {_hours(float(table['hours'].sum()))} in all ({listed(parts)})"
+    told = f"They took {_hours(float(table['hours'].sum()))} in all{f' ({listed(parts)})' if len(parts) > 1 else ''}"
     duration = float(sweep.get("duration_s", float("nan")))
     if not {"started", "ended"} <= set(trials.columns) or pd.isna(duration) or duration <= 0:
         return f"{told}."
     lanes = int(timeline(trials)["lane"].max()) + 1
     at_once = f"at most {count_of(lanes, 'trial')} at once"
     return f"{told}, {at_once}, in {_hours(duration / 3600)}: workers were busy {efficiency(trials, sweep, lanes):.0%} of it."
+
+
+def _words(trials: pd.DataFrame, sweep: pd.Series[Any]) -> dict[int, str]:
+    """What was searched, of each trial."""
+    names = [name for name in searched(sweep) if name in trials]
+    states = {"COLLAPSED": "collapsed: "}
+    return {row["trial"]: clean(states.get(row["state"], "") + configuration(row, names)) for _, row in trials.iterrows()}
 
 
 def _hours(hours: float) -> str:

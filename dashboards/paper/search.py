@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from dashboards.analyses.slices import LEVELS
-from dashboards.figures.style import COLORS, FAINT, MUTED
+from dashboards.figures.style import COLORS, FAINT, MUTED, with_unit
 from dashboards.paper.style import LINES, WIDTH, legend_below, panel, scaled, shortened
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def importance(table: pd.DataFrame, metric: str) -> Figure:
 
 def progress(table: pd.DataFrame, metric: str) -> Figure:
     """``analyses.progress``."""
-    drawn, axes = panel("trial", metric)
+    drawn, axes = panel("trial", with_unit(metric))
     axes.plot(table["trial"], table["score"], "o", color=FAINT, markersize=3, label="a trial")
     axes.step(table["trial"], table["best"], where="post", color=COLORS[0], label="best so far")
     if table["random"].notna().any():
@@ -55,7 +55,7 @@ def slices(table: pd.DataFrame, metric: str) -> Figure:
             axes.tick_params(axis="x", rotation=30)
         axes.set_xlabel(shortened([names[place]], 30)[0])
         if place % columns == 0:
-            axes.set_ylabel(metric)
+            axes.set_ylabel(with_unit(metric))
     return drawn
 
 
@@ -73,13 +73,13 @@ def contour(table: pd.DataFrame, x: str, y: str, metric: str) -> Figure:
         mapped = axes.imshow(cells.to_numpy(), cmap="cividis", origin="lower", aspect="auto")
         axes.set_xticks(range(len(cells.columns)), shortened(cells.columns, 14))
         axes.set_yticks(range(len(cells.index)), shortened(cells.index, 14))
-    drawn.colorbar(mapped, label=metric)
+    drawn.colorbar(mapped, label=with_unit(metric))
     return drawn
 
 
 def effect(table: pd.DataFrame, parameter: str, metric: str) -> Figure:
     """Means with intervals of ``analyses.effects``."""
-    drawn, axes = panel(parameter, metric)
+    drawn, axes = panel(parameter, with_unit(metric))
     levels = shortened(table["level"], 14)
     errors = [(table["mean"] - table["low"]).fillna(0.0), (table["high"] - table["mean"]).fillna(0.0)]
     axes.errorbar(levels, table["mean"], yerr=errors, fmt="o", capsize=3, color=COLORS[0], label="mean, 95 % interval")
@@ -90,7 +90,7 @@ def effect(table: pd.DataFrame, parameter: str, metric: str) -> Figure:
 
 def seeds(table: pd.DataFrame, metric: str) -> Figure:
     """Differences of ``analyses.seeds.paired`` from the best."""
-    drawn, axes = panel(f"{metric}: own minus the best's", "", height=0.9 + 0.24 * len(table))
+    drawn, axes = panel(f"{with_unit(metric)}: own minus the best's", "", height=0.9 + 0.24 * len(table))
     places = {number: place for place, number in enumerate(table["configuration"])}
     others = table[table["pairs"] > 0]
     for apart, color, fill, name in ((False, MUTED, "none", "not told apart"), (True, COLORS[1], "full", "told apart")):
@@ -109,7 +109,7 @@ def seeds(table: pd.DataFrame, metric: str) -> Figure:
 
 def sweeps(curves: pd.DataFrame, metrics: Mapping[str, str]) -> Figure:
     """``analyses.comparison.best_by_hours``."""
-    drawn, axes = panel("hours in trials", ", ".join(dict.fromkeys(metrics.values())))
+    drawn, axes = panel("hours in trials", ", ".join(map(with_unit, dict.fromkeys(metrics.values()))))
     for place, (name, own) in enumerate(curves.groupby("sweep", sort=False)):
         color = COLORS[place % len(COLORS)]
         axes.plot(own["hours"], own["score"], "o", color=color, alpha=0.35, markersize=2.5)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboards.figures.style import COLORS, FAINT, MUTED, gapped
+from dashboards.figures.style import COLORS, FAINT, MUTED, bulk, gapped, with_unit
 from dashboards.paper.style import LINES, legend_below, panel, shortened, state_of
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def rate_distortion(points: pd.DataFrame, lines: list[float]) -> Figure:
     room = 0.08 * (high - low or 1.0)
     for value in lines:
         axes.plot([0.0, right], [value, value - right], ":", color=MUTED, linewidth=0.6)
-        if low - room < value < high + room:
-            axes.annotate(f"−ELBO {value:g}", (0.0, value), fontsize=6, color=MUTED, va="bottom")
+        top = min(value, high + room)  # where the line comes into sight
+        axes.annotate(f" −ELBO {value:g}", (value - top, top), fontsize=5.5, color=MUTED, va="top")
     for state, own in points.groupby("state"):
         color, marker = state_of(state)
         axes.plot(own["rate"], own["distortion"], marker, color=color, label=str(state).lower())
@@ -36,7 +36,9 @@ def rate_distortion(points: pd.DataFrame, lines: list[float]) -> Figure:
 
 def learning_curves(table: pd.DataFrame, ends: pd.Series[Any], best: list[int], metric: str) -> Figure:
     """``analyses.learning_curves``: the best in colour, a tick where their annealing ends; others thin, pruned ones dotted."""
-    drawn, axes = panel("epoch", f"{metric}, nats" if metric.endswith("neg_elbo") else metric)
+    drawn, axes = panel("epoch", with_unit(metric))
+    if (limits := bulk(table["mean"])) is not None:
+        axes.set_ylim(*limits)
     rest = table[~table["configuration"].isin(best)]
     for complete, style in ((True, "-"), (False, ":")):
         own = gapped(rest[rest["complete"] == complete], "configuration")
