@@ -114,14 +114,10 @@ def _write_trial(
         "INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)", [(*param, run_id) for param in params.items()]
     )
     done = epochs if state == "COMPLETE" else max(1, epochs // 3)
-    points = [
-        (name, value, began + epoch, epoch) for epoch in range(1, done + 1) for name, value in _epoch(epoch, rate, draw)
-    ]
+    points = [(name, value, began + epoch, epoch) for epoch in range(1, done + 1) for name, value in _epoch(epoch, rate, draw)]
     final = [(name, 60.0 + rate + draw.random(), began + 8000, done) for name in FINAL] if state == "COMPLETE" else []
     rows = [(*point, run_id) for point in [*points, *final]]
-    database.executemany(
-        "INSERT INTO metrics (key, value, timestamp, step, run_uuid, is_nan) VALUES (?, ?, ?, ?, ?, 0)", rows
-    )
+    database.executemany("INSERT INTO metrics (key, value, timestamp, step, run_uuid, is_nan) VALUES (?, ?, ?, ?, ?, 0)", rows)
     database.executemany(
         "INSERT INTO latest_metrics (key, value, timestamp, step, run_uuid, is_nan) VALUES (?, ?, ?, ?, ?, 0)",
         [*rows[-len(EPOCH) - len(final) :]],

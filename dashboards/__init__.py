@@ -14,9 +14,11 @@ from dashboards.home import Home, HomeError, resolve_home
 if TYPE_CHECKING:
     from dashboards.records import load_curves, load_sweeps, load_trials
     from dashboards.reports import render_report
+    from dashboards.samples import load_samples
 
 _LAZY = {
     "load_curves": "dashboards.records",
+    "load_samples": "dashboards.samples",
     "load_sweeps": "dashboards.records",
     "load_trials": "dashboards.records",
     "render_report": "dashboards.reports",
@@ -32,6 +34,7 @@ __all__ = [
     "UnknownRun",
     "UnknownSweep",
     "load_curves",
+    "load_samples",
     "load_sweeps",
     "load_trials",
     "render_report",

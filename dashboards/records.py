@@ -19,8 +19,8 @@ from dashboards.home import resolve_home
 from dashboards.pareto import VIOLATION
 from dashboards.replicates import CONFIGURATION, best_mean
 from dashboards.run_columns import frame_of, metric_column, metric_names, parameter_column, unclipped_values, variant_column
-from dashboards.schedules import TAG as SCHEDULE
 from dashboards.runs import Run
+from dashboards.schedules import TAG as SCHEDULE
 from dashboards.store import Store, open_store, tag_of
 from dashboards.variants import variant_columns
 
@@ -162,19 +162,32 @@ def load_curves(
         runs = _trials_of(store, _find_sweep(store, sweep)) if isinstance(sweep, str) else _find_runs(store, sweep)
         names = [name for name in metric_names(runs) if not name.startswith(("best/", "test/"))]
         wanted = names if metrics is None else [name for name in names if name in metrics]
-        points = store.history([run.info.run_id for run in runs], list(dict.fromkeys([*wanted, *({_STEP} & set(names))])))
-    numbers = pd.Series({run.info.run_id: _number(run) for run in runs}, dtype="int64")
-    places = pd.Index(numbers.index).get_indexer(points["run_id"])
-    points["trial"] = numbers.to_numpy()[places]
-    points["place"] = places  # of the run: a number is compared sooner than an id
-    points = points.sort_values(["trial", "place", "metric", "epoch", "timestamp"], ignore_index=True)
-    points = points.drop_duplicates(["place", "metric", "epoch"], keep="last", ignore_index=True)
+        asked = sorted({*wanted, *({_STEP} & set(names))})  # so that places stand in the order of the names
+        runs.sort(key=lambda run: (_number(run), run.info.run_id))
+        points = store.history([run.info.run_id for run in runs], asked)
+    points = points.sort_values(["run", "metric", "epoch", "timestamp"], ignore_index=True)
+    points = points.drop_duplicates(["run", "metric", "epoch"], keep="last", ignore_index=True)
     points["value"] = unclipped_values(points["value"])
-    steps = points[points["metric"] == _STEP].set_index(["place", "epoch"])["value"].astype("Int64")
-    points["step"] = steps.reindex(pd.MultiIndex.from_frame(points[["place", "epoch"]])).to_numpy()
-    if metrics is not None and _STEP not in metrics:
-        points = points[points["metric"] != _STEP].reset_index(drop=True)
-    return points[list(_CURVE_TYPES)].astype(_CURVE_TYPES)
+    if _STEP in asked:
+        steps = points[points["metric"] == asked.index(_STEP)].rename(columns={"value": "step"})[["run", "epoch", "step"]]
+        points = points.merge(steps, on=["run", "epoch"], how="left")
+    if _STEP in asked and _STEP not in wanted:
+        points = points[points["metric"] != asked.index(_STEP)]
+    return pd.DataFrame(
+        {
+            "run_id": _taken([run.info.run_id for run in runs], points["run"], "str"),
+            "trial": _taken([_number(run) for run in runs], points["run"], "int64"),
+            "epoch": points["epoch"].array,
+            "step": (points["step"] if "step" in points else pd.Series(pd.NA, points.index)).astype("Int64").array,
+            "metric": _taken(asked, points["metric"], "str"),
+            "value": points["value"].array,
+        }
+    ).astype(_CURVE_TYPES)
+
+
+def _taken(values: Sequence[Any], places: pd.Series[int], kind: str) -> pd.api.extensions.ExtensionArray:
+    """The values at these places: a column of millions is made of few strings."""
+    return pd.Series(values, dtype=kind).take(places.to_numpy()).array
 
 
 def _find_sweep(store: Store, name: str) -> Run:

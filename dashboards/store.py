@@ -67,33 +67,33 @@ class Store:
                 return found if run_ids is None else [run for run in found if run.info.run_id in set(run_ids)]
 
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
-        """Every value of these metrics that the runs logged: ``run_id, metric, epoch, timestamp, value``."""
+        """Every value of these metrics that the runs logged: ``run, metric`` (by their place here), ``epoch, timestamp, value``."""
         if self.database is not None:
             return self.database.history(run_ids, metrics)
-        parts = [
-            self._served(run_ids[start : start + _BULK_RUNS], metric)
-            for metric in metrics
+        places = {run_id: place for place, run_id in enumerate(run_ids)}
+        return points_of(
+            (places[run_id], place, epoch, timestamp, value)
+            for place, metric in enumerate(metrics)
             for start in range(0, len(run_ids), _BULK_RUNS)
-        ]
-        return pd.concat([points_of([]), *parts], ignore_index=True)
+            for run_id, epoch, timestamp, value in self._served(run_ids[start : start + _BULK_RUNS], metric)
+        )
 
-    def _served(self, run_ids: Sequence[str], metric: str) -> pd.DataFrame:
+    def _served(self, run_ids: Sequence[str], metric: str) -> list[tuple[str, int, int, float]]:
         """The history by the request that the UI's charts make; halved where the answer would be cut off."""
         from mlflow.utils.credentials import get_default_host_creds
         from mlflow.utils.rest_utils import http_request, verify_rest_response
 
         if len(run_ids) == 1:
             history = self.client.get_metric_history(run_ids[0], metric)
-            return points_of((run_ids[0], metric, at.step, at.timestamp, at.value) for at in history)
+            return [(run_ids[0], at.step, at.timestamp, at.value) for at in history]
         endpoint = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
         query = [*(("run_id", run_id) for run_id in run_ids), ("metric_key", metric), ("max_results", _BULK_POINTS)]
         answer = http_request(get_default_host_creds(self.client.tracking_uri), endpoint, "GET", params=query)
         found = verify_rest_response(answer, endpoint).json()["metrics"]
         if len(found) >= _BULK_POINTS:
             half = len(run_ids) // 2
-            parts = [self._served(run_ids[:half], metric), self._served(run_ids[half:], metric)]
-            return pd.concat(parts, ignore_index=True)
-        return points_of((at["run_id"], metric, int(at["step"]), int(at["timestamp"]), float(at["value"])) for at in found)
+            return self._served(run_ids[:half], metric) + self._served(run_ids[half:], metric)
+        return [(at["run_id"], int(at["step"]), int(at["timestamp"]), float(at["value"])) for at in found]
 
 
 @contextmanager

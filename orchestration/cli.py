@@ -35,6 +35,7 @@ for _name, _command in (
     ("stop", control.stop),
     ("set", control.set_),
     ("report", sweeps.report),
+    ("compare", sweeps.compare),
     ("confirm", confirm.confirm),
     ("show", trials.show),
     ("generate", trials.generate),

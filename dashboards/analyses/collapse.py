@@ -6,7 +6,15 @@ import pandas as pd
 
 UNUSED = 0.01
 """Nats: a part that carries less says nothing."""
-_COLUMNS = {"trial": "int64", "state": "str", "place": "int64", "part": "str", "kl": "float64", "share": "float64", "used": "bool"}
+_COLUMNS = {
+    "trial": "int64",
+    "state": "str",
+    "place": "int64",
+    "part": "str",
+    "kl": "float64",
+    "share": "float64",
+    "used": "bool",
+}
 
 
 def kl_by_dimension(tables: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:

@@ -57,8 +57,8 @@ def compare(sweeps: Sweeps) -> pd.DataFrame:
 
 
 def best_by_hours(sweeps: Sweeps) -> pd.DataFrame:
-    """Each comparable trial in the order of the sweep: ``sweep, trial, hours`` (in trials, up to its end, those that were given up
-    among them), ``score, best`` (so far)."""
+    """Each comparable trial in the order of the sweep: ``sweep, trial, hours`` (in trials, up to its end, with those that were
+    given up), ``score, best`` (so far)."""
     parts = [pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _CURVE.items()})]
     for name, (trials, sweep) in sweeps.items():
         column = metric_of(sweep, None)

@@ -47,6 +47,6 @@ def timeline(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def efficiency(trials: pd.DataFrame, sweep: pd.Series[Any], workers: int) -> float:
-    """Seconds in trials over workers x wall time of the sweep; NaN while it runs. Of workers the record has the most that were busy
-    at once: the lanes of ``timeline``."""
+    """Seconds in trials over workers x wall time of the sweep; NaN while it runs. Of workers the record has the most that were
+    busy at once: the lanes of ``timeline``."""
     return float(trials["duration_s"].sum()) / (workers * float(sweep["duration_s"]))

@@ -40,8 +40,8 @@ def slices(trials: pd.DataFrame, sweep: pd.Series[Any], metric: str | None = Non
 def contour(trials: pd.DataFrame, sweep: pd.Series[Any], x: str, y: str, metric: str | None = None) -> pd.DataFrame:
     """The scores over two parameters, where trials have both: a row a cell, by ``x`` and then ``y``.
 
-    Columns: ``x, y, score``. Where both take few values, cells are pairs of them and the score is the mean of their trials. Of two
-    numbers with more, a surface of ``CELLS`` x ``CELLS`` is laid through the trials, linear between three neighbours each
+    Columns: ``x, y, score``. Where both take few values, cells are pairs of them and the score is the mean of their trials. Of
+    two numbers with more, a surface of ``CELLS`` x ``CELLS`` is laid through the trials, linear between three neighbours each
     (Delaunay's), on a logarithmic scale where a range is wide; beyond the trials it is NaN. Else, or with fewer than ``FEWEST``
     trials, no row.
     """

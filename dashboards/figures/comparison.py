@@ -17,7 +17,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
 def seeds(table: pd.DataFrame, metric: str) -> go.Figure:
-    """The differences of ``analyses.seeds.paired`` from the best, with their intervals; what cannot be told apart from it is open."""
+    """The differences of ``analyses.seeds.paired`` from the best, with intervals; what cannot be told apart from it is open."""
     import plotly.graph_objects as go
 
     others = table[table["pairs"] > 0]
@@ -63,12 +63,16 @@ def sweeps(curves: pd.DataFrame, metrics: Mapping[str, str]) -> go.Figure:
     """``analyses.comparison.best_by_hours``: the best so far of each sweep against the hours that its trials took."""
     import plotly.graph_objects as go
 
-    drawn = figure("The best so far, by what it took", "hours in trials", text(", ".join(map(with_unit, dict.fromkeys(metrics.values())))))
+    drawn = figure(
+        "The best so far, by what it took", "hours in trials", text(", ".join(map(with_unit, dict.fromkeys(metrics.values()))))
+    )
     for place, (name, own) in enumerate(curves.groupby("sweep", sort=False)):
         color = COLORS[place % len(COLORS)]
         points = {"color": color, "size": 5, "opacity": 0.45}
         hover = "trial %{customdata}: %{y:.4g} after %{x:.3g} h<extra></extra>"
-        dots = go.Scatter(x=own["hours"], y=own["score"], mode="markers", marker=points, showlegend=False, customdata=own["trial"])
+        dots = go.Scatter(
+            x=own["hours"], y=own["score"], mode="markers", marker=points, showlegend=False, customdata=own["trial"]
+        )
         drawn.add_trace(dots.update(hovertemplate=hover))
         line = {"color": color, "shape": "hv", "width": 2.5, "dash": DASHES[place % len(DASHES)]}
         drawn.add_trace(go.Scatter(x=own["hours"], y=own["best"], mode="lines", line=line, name=text(name)))

@@ -82,7 +82,7 @@ def shade(color: str, opacity: float) -> str:
 
 
 def bulk(values: pd.Series[float]) -> tuple[float, float] | None:
-    """Limits that leave out a few far values, such as the first epoch's, which would flatten all others; None where none are far."""
+    """Limits that leave out a few far values, which would flatten all others; None where none are far."""
     low, high = float(values.quantile(0.02)), float(values.quantile(0.95))
     room = 0.5 * (high - low)
     if not room > 0:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboards.figures.style import COLORS, FAINT, MUTED, STATES, figure, gapped, shade, text, with_unit
+from dashboards.figures.style import COLORS, FAINT, MUTED, STATES, bulk, figure, gapped, shade, text, with_unit
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

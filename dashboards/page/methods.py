@@ -45,9 +45,7 @@ def _papers() -> Mapping[str, Any]:
     return tomllib.loads(resources.files("dashboards.page").joinpath("references.toml").read_text(encoding="utf-8"))
 
 
-def methods(
-    parameters: Mapping[str, str], trials: pd.DataFrame, sweep: pd.Series[Any], kinds: Iterable[str] = ()
-) -> Methods:
+def methods(parameters: Mapping[str, str], trials: pd.DataFrame, sweep: pd.Series[Any], kinds: Iterable[str] = ()) -> Methods:
     """From the flat configuration of one trial, and what the others have in place of it.
 
     Args:
@@ -154,7 +152,9 @@ def _search(trials: pd.DataFrame, sweep: pd.Series[Any], values: Mapping[str, Se
     marks = cited.of(_papers()["search"].get(method, []))
     what = f" over {', '.join(ranges)}, as tried" if ranges else ""
     goal = "lowest" if sweep["goal"] == "minimize" else "highest"
-    return f"Search: {count_of(len(trials), 'trial')} by {method or 'an unnamed method'}{marks}{what}; the {goal} {sweep['metric']}."
+    return (
+        f"Search: {count_of(len(trials), 'trial')} by {method or 'an unnamed method'}{marks}{what}; the {goal} {sweep['metric']}."
+    )
 
 
 def _short(value: str) -> str:

@@ -124,14 +124,11 @@ def page_of(
         NoHome, StoreError: as ``open_store``.
     """
     where: dict[str, Any] = {"home": home, "tracking_uri": tracking_uri}
-    curves = load_curves(str(sweep["name"]), metrics=[str(sweep["metric"]), *CURVES], **where)
-    best = ranked(grouped(trials, sweep), sweep).query("rank.notna()").head(_SHOWN)
-    collapsed = trials[trials["state"] == "COLLAPSED"].head(_COLLAPSED)
-    looked_at = {row["trial"]: row["run_id"] for table in (best, collapsed) for _, row in table.iterrows()}
+    looked_at = _looked_at(trials, sweep)
     return render_page(
         with_times(trials, sweep, **where),
         sweep,
-        curves,
+        _curves(sweep, **where),
         gallery(looked_at, **where),
         sort=sort,
         top=top,
@@ -139,6 +136,30 @@ def page_of(
         kl=load_kl(looked_at, **where),
         parameters=trial_of(next(iter(looked_at.values())), **where).parameters if looked_at else None,
     )
+
+
+def shown_of(
+    trials: pd.DataFrame, sweep: pd.Series[Any], *, home: str | Path | None = None, tracking_uri: str | None = None
+) -> list[Shown]:
+    """``shown`` with all that it needs besides read from the record.
+
+    Raises:
+        NoHome, StoreError: as ``open_store``.
+    """
+    where: dict[str, Any] = {"home": home, "tracking_uri": tracking_uri}
+    kl = load_kl(_looked_at(trials, sweep), **where)
+    return list(shown(with_times(trials, sweep, **where), sweep, _curves(sweep, **where), kl))
+
+
+def _looked_at(trials: pd.DataFrame, sweep: pd.Series[Any]) -> dict[int, str]:
+    """The run ids of the trials that are looked at closely, by number."""
+    best = ranked(grouped(trials, sweep), sweep).query("rank.notna()").head(_SHOWN)
+    collapsed = trials[trials["state"] == "COLLAPSED"].head(_COLLAPSED)
+    return {row["trial"]: row["run_id"] for table in (best, collapsed) for _, row in table.iterrows()}
+
+
+def _curves(sweep: pd.Series[Any], **where: Any) -> pd.DataFrame:
+    return load_curves(str(sweep["name"]), metrics=[str(sweep["metric"]), *CURVES], **where)
 
 
 def _cited(one: Shown) -> str:

@@ -44,9 +44,7 @@ class Shown:
     """What tells it from others of its kind."""
 
 
-def shown(
-    trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame, kl: pd.DataFrame | None = None
-) -> Iterator[Shown]:
+def shown(trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame, kl: pd.DataFrame | None = None) -> Iterator[Shown]:
     """Each figure of a sweep; of one with seeds the means of its configurations, but for the plane, the curves and the times.
 
     Args:

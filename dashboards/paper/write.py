@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dashboards.errors import NotFound
 from dashboards.page.shown import Shown
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 FORMATS = ("pdf", "svg")
 
 
-class NoMatplotlib(LookupError):
+class NoMatplotlib(NotFound):
     """The optional part of the installation that draws for print is not there."""
 
     def __str__(self) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +20,9 @@ from orchestration.commands.options import (
     UsageFault,
 )
 from orchestration.terminal import conclude, interruptible, locate, report_of
+
+if TYPE_CHECKING:
+    from dashboards.page.shown import Shown
 
 
 class Format(StrEnum):
@@ -140,11 +144,19 @@ def report(
         str | None, typer.Option(metavar="METRIC", help="Order by this column; default: the searched metric.")
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N trials.")] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also, or with no --output only, its figures for print into a folder: PDF and SVG."),
+    ] = None,
     home: HomeOption = None,
 ) -> None:
-    """The table of a sweep's trials."""
+    """The table of a sweep's trials; with --figures its figures for print."""
     from orchestration.output import write_output
 
+    if figures is not None:
+        _write_figures(name, figures, home)
+        if output is None and format is Format.table:
+            return
     if output is None and format in (Format.parquet, Format.html):
         raise UsageFault(f"{format} is not for the terminal: name a file with --output FILE")
     content = report_of(name, format.value, sort, top, locate(name, home))
@@ -154,3 +166,72 @@ def report(
     else:
         assert isinstance(content, str)
         typer.echo(content)
+
+
+class ComparisonFormat(StrEnum):
+    table = "table"
+    markdown = "markdown"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
+
+
+def compare(
+    names: Annotated[list[str], typer.Argument(metavar="NAME NAME...", help="Two sweeps or more.")],
+    format: Annotated[ComparisonFormat, typer.Option("--format", help="How it is written.")] = ComparisonFormat.table,
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Into a file.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also the best so far by hours for print into a folder: PDF and SVG.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Sweeps beside each other: who is ahead, at equal cost too, and whether that is a comparison."""
+    from rich.console import Console
+
+    from dashboards.comparison_report import load_compared, render_comparison
+    from orchestration.output import write_output
+
+    if len(set(names)) < 2:
+        raise UsageFault("compare wants two sweeps or more: vae-sweeps compare NAME NAME...")
+    places = {name: locate(name, home) for name in dict.fromkeys(names)}
+    uris = {name: where.tracking_uri for name, where in places.items()}
+    sweeps = load_compared(list(places), home=next(iter(places.values())).root, tracking_uris=uris)
+    terminal = Console()
+    shown = terminal.is_terminal and output is None
+    content = render_comparison(
+        sweeps, format=format.value, width=terminal.width if shown else None, color=shown and format is ComparisonFormat.table
+    )
+    if figures is not None:
+        from dashboards.analyses.comparison import best_by_hours
+        from dashboards.analyses.scores import metric_of
+        from dashboards.page.shown import Shown
+
+        curves = best_by_hours(sweeps)
+        metrics = {name: metric_of(sweep, None) for name, (_, sweep) in sweeps.items()}
+        _save([Shown("sweeps", "", (curves, metrics))] if len(curves) else [], figures)
+    if output is None:
+        typer.echo(content, nl=False)
+    else:
+        write_output(output, content)
+        typer.echo(f"wrote {output}")
+
+
+def _write_figures(name: str, directory: Path, home: Path | None) -> None:
+    from dashboards.page.page import shown_of
+    from dashboards.records import load_trials, sweep_row
+
+    where = locate(name, home)
+    at = {"home": where.root, "tracking_uri": where.tracking_uri}
+    _save(shown_of(load_trials(name, **at), sweep_row(name, **at), **at), directory)
+
+
+def _save(figures: Iterable[Shown], directory: Path) -> None:
+    from dashboards.paper.write import write_figures
+    from orchestration.output import with_output
+
+    written: list[Path] = []
+    with_output(directory, lambda: written.extend(write_figures(figures, directory)))
+    if not written:
+        typer.echo("there is nothing to draw yet", err=True)
+    for file in written:
+        typer.echo(f"wrote {file}")
