@@ -26,7 +26,9 @@ class Database:
 
     connection: Connection
 
-    def runs(self, experiment_id: str, kind: str, parent: str | None, run_ids: Sequence[str] | None) -> list[Run]:
+    def runs(
+        self, experiment_id: str, kind: str, parent: str | None, run_ids: Sequence[str] | None, with_params: bool
+    ) -> list[Run]:
         """The experiment's runs of the kind that are not deleted, oldest first; those of one parent, or of these ids."""
         from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, SqlRun, SqlTag
         from sqlalchemy import select
@@ -43,7 +45,7 @@ class Database:
         ids = [info.run_id for info in infos]
         tags: defaultdict[str, dict[str, str]] = defaultdict(dict)
         params: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        for table, found in ((SqlTag, tags), (SqlParam, params)):
+        for table, found in ((SqlTag, tags), (SqlParam, params)) if with_params else ((SqlTag, tags),):
             for run_id, key, text in self._of(ids, select(table.run_uuid, table.key, table.value), table.run_uuid):
                 found[run_id][key] = text
         metrics: defaultdict[str, dict[str, float]] = defaultdict(dict)
@@ -56,7 +58,7 @@ class Database:
         return [Run(info, Data(tags[own], params[own], metrics[own], steps[own])) for info in infos for own in (info.run_id,)]
 
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
-        """Every value of these metrics that the runs logged: ``run, metric`` (by their place here), ``epoch, timestamp, value``."""
+        """Every value of these metrics that the runs logged: ``run, metric`` (their places), ``epoch, timestamp, value``."""
         import numpy as np
         from mlflow.store.tracking.dbmodels.models import SqlMetric as Point
         from sqlalchemy import select

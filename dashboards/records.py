@@ -85,7 +85,7 @@ def load_sweeps(*, home: str | Path | None = None, tracking_uri: str | None = No
     with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
         parents = store.runs("sweep")
         children: dict[str, list[Run]] = {parent.info.run_id: [] for parent in parents}
-        for run in store.runs("trial"):
+        for run in store.runs("trial", params=False):
             children.get(run.data.tags.get("mlflow.parentRunId", ""), []).append(run)
     rows = [_sweep_row(parent, children[parent.info.run_id]) for parent in parents]
     return frame_of(rows, _SWEEP_TYPES)
@@ -202,7 +202,7 @@ def _find_sweep(store: Store, name: str) -> Run:
 def _find_runs(store: Store, run_ids: Sequence[str]) -> list[Run]:
     runs = {run.info.run_id: run for run in store.runs("trial", run_ids=list(run_ids))}
     if missing := [run_id for run_id in run_ids if run_id not in runs]:
-        known = [run.info.run_id for run in store.runs("trial")]
+        known = [run.info.run_id for run in store.runs("trial", params=False)]
         raise UnknownRun(f"no trial has the run id {missing[0]!r}: {nearest(missing[0], known, shown=3)}")
     return [runs[run_id] for run_id in dict.fromkeys(run_ids)]
 

@@ -46,6 +46,8 @@ _DISPENSABLE = (
 """What a narrow terminal goes without, first to last."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """What moves a terminal's cursor, or turns the direction of writing."""
+_MOST = 200
+"""Rows of a terminal's table where nobody says how many; of more, the first."""
 _ROOM, _PROSE = 10_000, 100
 """Characters: wider than any table; of a line of text where no width is given."""
 
@@ -64,7 +66,7 @@ def render_report(
 
     ``trials`` is ``load_trials(name)``, ``sweep`` the row of ``load_sweeps()``. ``table`` and ``markdown`` show what was
     searched, rounded, under the question and above the sentences of ``summary``; ``csv``, ``parquet`` (bytes) and ``json`` (a
-    list of objects, null for what is no finite number) are every column, unrounded. In each, rows stand in the order of
+    list of objects, null for what is no finite number) are every column, unrounded; a table of more than 200 rows is cut there. In each, rows stand in the order of
     ``ranked``, the first ``top`` of them. ``width`` (characters, of the table) and ``color`` are the terminal's.
 
     Raises:
@@ -105,6 +107,7 @@ def _terminal(
     trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None, top: int | None, width: int | None, color: bool
 ) -> str:
     board = board_of(trials, sweep, sort)
+    top = _MOST if top is None and len(board) > _MOST else top
     buffer = io.StringIO()
     console = Console(file=buffer, width=_ROOM, force_terminal=color, color_system="standard" if color else None)
     table, dropped = _fitting(console, board, sweep, sort, top, width)

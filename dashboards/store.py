@@ -48,12 +48,18 @@ class Store:
     database: Database | None
     """None: the store is a server."""
 
-    def runs(self, kind: str, *, parent: str | None = None, run_ids: Sequence[str] | None = None) -> list[Run]:
-        """Every run of the kind, oldest first; those of one parent, or of these ids. Deleted ones are left out."""
+    def runs(
+        self, kind: str, *, parent: str | None = None, run_ids: Sequence[str] | None = None, params: bool = True
+    ) -> list[Run]:
+        """Every run of the kind, oldest first; those of one parent, or of these ids. Deleted ones are left out.
+
+        Args:
+            params: whether they are asked for; where not, they may be missing.
+        """
         if self.experiment_id is None or run_ids == []:
             return []
         if self.database is not None:
-            return self.database.runs(self.experiment_id, kind, parent, run_ids)
+            return self.database.runs(self.experiment_id, kind, parent, run_ids, params)
         condition = f"tags.kind = '{kind}'" + (f" AND tags.mlflow.parentRunId = '{parent}'" if parent else "")
         found: list[Run] = []
         token = None
@@ -67,7 +73,7 @@ class Store:
                 return found if run_ids is None else [run for run in found if run.info.run_id in set(run_ids)]
 
     def history(self, run_ids: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
-        """Every value of these metrics that the runs logged: ``run, metric`` (by their place here), ``epoch, timestamp, value``."""
+        """Every value of these metrics that the runs logged: ``run, metric`` (their places), ``epoch, timestamp, value``."""
         if self.database is not None:
             return self.database.history(run_ids, metrics)
         places = {run_id: place for place, run_id in enumerate(run_ids)}

@@ -179,21 +179,23 @@ def _doubt(table: pd.DataFrame, lead: float, parameters: Sequence[str]) -> str:
         return "These two differ only in their seed: the lead is chance, not a finding."
     if "schedule" in table:
         return f"One population, hence no interval: a difference of {number(lead)} may not come again under another search.seed."
-    if all(len(runs) == 1 for runs in _by_seed(table, parameters)):
+    if alike.nunique() == len(table.assign(alike=alike).drop_duplicates(["alike", "seed"])):
         return f"One seed each, hence no interval: confirm before you believe a difference of {number(lead)}."
     return "This is one trial against one: compare their configurations by the means below."
 
 
 def _by_seed(trials: pd.DataFrame, parameters: Sequence[str]) -> list[pd.DataFrame]:
     """The trials of each configuration, one a seed: the same seed twice is the same training twice."""
-    return [alike.drop_duplicates("seed") for _, alike in trials.groupby(alike_in(trials, parameters))]
+    single = trials.assign(alike=alike_in(trials, parameters)).drop_duplicates(["alike", "seed"])
+    return [alike.drop(columns="alike") for _, alike in single.groupby("alike")]
 
 
 def _replicates(table: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     """How each configuration that was trained with several seeds does on average; the best four."""
     column, parameters = selected_metric(sweep["metric"]), searched(sweep)
     names = [name for name in parameters if name != "seed"]
-    groups = [runs for runs in _by_seed(table, parameters) if len(runs) > 1]
+    repeated = table[alike_in(table, parameters).duplicated(keep=False)]  # the others need no grouping, and may be thousands
+    groups = [runs for runs in _by_seed(repeated, parameters) if len(runs) > 1]
     groups.sort(key=lambda runs: float(runs[column].mean()), reverse=sweep["goal"] == "maximize")
     told = []
     for runs in groups[:4]:

@@ -24,7 +24,7 @@ def with_times(
         NoHome, StoreError: as ``open_store``.
     """
     with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
-        own = store.runs("trial", parent=str(sweep["run_id"]))
+        own = store.runs("trial", parent=str(sweep["run_id"]), params=False)
     infos = {run.info.run_id: run.info for run in own}
     started = [infos[run_id].start_time for run_id in trials["run_id"]]
     states = zip(trials["run_id"], trials["state"], strict=True)

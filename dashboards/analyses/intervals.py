@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 LEVEL = 0.95
 
@@ -22,3 +24,14 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float,
         return mean, math.nan, math.nan
     half = float(stats.t.ppf((1 + level) / 2, len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array)))
     return mean, mean - half, mean + half
+
+
+def mean_intervals(
+    means: pd.Series[Any], deviations: pd.Series[Any], counts: pd.Series[Any], level: float = LEVEL
+) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    """Low and high of many means at once, by their standard deviations (n - 1); NaN for fewer than two values."""
+    from scipy import stats
+
+    quantiles = {count: stats.t.ppf((1 + level) / 2, count - 1) if count > 1 else math.nan for count in counts.unique()}
+    half = counts.map(quantiles) * deviations / np.sqrt(counts)
+    return means - half, means + half

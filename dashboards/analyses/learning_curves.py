@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboards.analyses.intervals import mean_interval
+from dashboards.analyses.intervals import mean_intervals
 from dashboards.analyses.scores import configurations
 from dashboards.schedules import DONOR
 
@@ -34,11 +34,11 @@ def learning_curves(curves: pd.DataFrame, trials: pd.DataFrame, sweep: pd.Series
     group = dict(zip(trials["trial"], trials["configuration"], strict=True))
     complete = {group[trial] for trial in trials.loc[trials["state"] == "COMPLETE", "trial"]}
     points = curves[(curves["metric"] == metric) & curves["trial"].isin(list(group))]
-    rows = []
-    for (configuration, epoch), values in points.groupby([points["trial"].map(group), "epoch"])["value"]:
-        mean, low, high = mean_interval(list(values))
-        rows.append((configuration, epoch, mean, low, high, len(values), configuration in complete))
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+    values = points.groupby([points["trial"].map(group).rename("configuration"), "epoch"])["value"]
+    table = values.agg(["mean", "std", "size"]).rename(columns={"size": "seeds"}).reset_index()
+    table["low"], table["high"] = mean_intervals(table["mean"], table["std"], table["seeds"])
+    table["complete"] = table["configuration"].isin(list(complete))
+    return table[list(_COLUMNS)].astype(_COLUMNS)
 
 
 def annealing_ends(curves: pd.DataFrame) -> pd.Series[Any]:

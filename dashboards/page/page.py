@@ -98,7 +98,7 @@ def render_page(
         methods=[] if written is None else [clean(sentence) for sentence in written.sentences],
         references=[] if written is None else [clean(paper) for paper in written.references],
         gallery={title: [(own.trial, own.image, lines_of(own.text)) for own in of] for title, of in exhibits.items()},
-        words=_words(trials, sweep),
+        words=_words(trials[trials["trial"].isin([own.trial for of in exhibits.values() for own in of])], sweep),
         fairness=[clean(sentence) for sentence in rests_on],
         best=str(board.iloc[0, 1]).partition("-")[0] if ranks and ranks[0] == 1 else None,
         replicated=SEEDS in board,

@@ -80,6 +80,8 @@ def test_there_is_a_figure_for_each_question(recorded: tuple[pd.DataFrame, pd.Se
         "Rate and distortion (validation, selected epoch)",
         "Learning curves",
         "Every trial",
+        "Scores by each parameter",
+        "Two parameters together",
         "The best so far",
         "Softmax: speed and the exact perplexity",
         "Annealing schedules",
@@ -106,9 +108,9 @@ def test_figures_draw_the_tables(recorded: tuple[pd.DataFrame, pd.Series[Any], p
     assert list(curve.x) == [1, 2, 3, 4, 5]
     every = drawn["Every trial"]
     assert list(every.layout.xaxis.ticktext) == ["annealing", "word_dropout", "softmax", "best/val/neg_elbo"]
-    assert len(every.data) == 12
-    best = min(every.data, key=lambda line: line.y[-1])
-    assert best.hovertemplate.startswith(f"trial {trials['best/val/neg_elbo'].idxmin()}<br>")
+    lines = [line for trace in every.data for line in zip(trace.y[3::5], trace.customdata[::5], strict=True)]
+    assert len(lines) == 12, "four axes and a gap a trial"
+    assert min(lines)[1].startswith(f"trial {trials['best/val/neg_elbo'].idxmin()}<br>")
     assert "&lt;script&gt;" in "".join(note.text for note in every.layout.annotations)
 
 
@@ -143,8 +145,8 @@ def test_it_opens_in_a_browser_and_asks_for_nothing(page: str, tmp_path: Path) -
             lambda asked: said.append(asked.url[:80]) if not asked.url.startswith(("file:", "data:", "blob:")) else None,
         )
         opened.goto(file.as_uri())
-        opened.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 9", timeout=60_000)
-        assert opened.locator(".js-plotly-plot").count() == 9
+        opened.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 11", timeout=60_000)
+        assert opened.locator(".js-plotly-plot").count() == 11
         assert opened.locator("#leaderboard tbody tr").count() == 12
         assert "alert(1)" in opened.locator("h1").inner_text()
         assert opened.evaluate("document.images[0].naturalWidth") == 1
