@@ -66,8 +66,9 @@ def render_report(
 
     ``trials`` is ``load_trials(name)``, ``sweep`` the row of ``load_sweeps()``. ``table`` and ``markdown`` show what was
     searched, rounded, under the question and above the sentences of ``summary``; ``csv``, ``parquet`` (bytes) and ``json`` (a
-    list of objects, null for what is no finite number) are every column, unrounded; a table of more than 200 rows is cut there. In each, rows stand in the order of
-    ``ranked``, the first ``top`` of them. ``width`` (characters, of the table) and ``color`` are the terminal's.
+    list of objects, null for what is no finite number) are every column, unrounded. In each, rows stand in the order of
+    ``ranked``, the first ``top`` of them; of a ``table`` that many or 200. ``width`` (characters, of the table) and ``color`` are
+    the terminal's.
 
     Raises:
         UnknownColumn: where ``sort`` is no column.

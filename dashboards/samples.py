@@ -41,9 +41,9 @@ def load_samples(
     """A row a sentence, or a picture, that the trials keep, by trial, kind and index; trials that keep none have no row.
 
     Columns: ``run_id, trial, kind`` (one of ``KINDS``), ``part`` (of samples ``greedy`` or ``drawn``, of reconstructions
-    ``input`` or ``output``; of interpolations and traversals empty; of pictures ``grid``), ``index`` (of the code or example,
-    from 0: rows of one index belong together), ``label`` (of a model that tells them apart), ``text``, ``image`` (the grid as it was
-    kept, an array of bytes, height x width [x 3]), ``epoch`` (whose weights drew it). What does not apply is missing.
+    ``input`` or ``output``; of pictures ``grid``; else empty), ``index`` (of the code or example, from 0: rows of one belong
+    together), ``label`` (of a model that tells them apart), ``text``, ``image`` (the grid as it was kept, an array of bytes,
+    height x width [x 3]), ``epoch`` (whose weights drew it). What does not apply is missing.
 
     Args:
         trials: their numbers; None: all.
