@@ -1,4 +1,4 @@
-"""Each sweep file has a script that answers its question and runs on a tiny version of the sweep; so do the recipes of docs/pandas.md."""
+"""Each sweep file has a script that answers its question; it and the recipes of docs/pandas.md run on tiny sweeps."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Answers from the record of sweeps/wikitext2_stopping.yaml:
 
     python docs/examples/wikitext2_stopping.py [--home DIR] [--name wikitext2-stopping]
 
-``python -m benchmarks.stopping_regret`` replays it under each rule. Here: how well does an early epoch's order foretell the last's?
+How well does an early epoch's order foretell the last's? ``python -m benchmarks.stopping_regret`` replays each rule.
 """
 
 import argparse
