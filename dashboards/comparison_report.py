@@ -170,7 +170,7 @@ def _latex(headings: Sequence[str], rows: Sequence[Sequence[str]], table: pd.Dat
     metric = str(table["metric"].iloc[0])
     caption = tex(f"Sweeps by {metric}; hours are summed over trials. {' '.join(told)}")
     body = [" & ".join(map(tex, row)) + r" \\" for row in rows]
-    lines = [r"\begin{table}", r"\centering", f"\\caption{{{caption}}}"]
+    lines = [r"\begin{table}", r"\centering", f"\\caption{{{caption}}}", r"\medskip"]
     lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
     lines += [f"\\begin{{tabular}}{{ll{'r' * (len(headings) - 2)}}}", r"\toprule", " & ".join(map(tex, headings)) + r" \\"]
     return "\n".join([*lines, r"\midrule", *body, r"\bottomrule", r"\end{tabular}}", r"\end{table}"]) + "\n"

@@ -65,7 +65,7 @@ def render_latex(trials: pd.DataFrame, sweep: pd.Series[Any], *, sort: str | Non
     headings = [first, *(escape(short[name]) for name in parameters)]
     headings += [_HEADINGS.get(name, escape(name)) for name in metrics]
     best = {name: best_value(board[name], goal_of(name, sweep)) for name in metrics if name not in _UNRANKED}
-    lines = [r"\begin{table}", r"\centering", f"\\caption{{{_caption(trials, sweep, SEEDS in board)}}}"]
+    lines = [r"\begin{table}", r"\centering", f"\\caption{{{_caption(trials, sweep, SEEDS in board)}}}", r"\medskip"]
     lines += [f"\\label{{tab:{_label(sweep['name'])}}}", r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
     words = "".join("r" if pd.api.types.is_numeric_dtype(board[name]) else "l" for name in parameters)
     lines += [f"\\begin{{tabular}}{{r{words}{'r' * len(metrics)}}}", r"\toprule", _row(headings), r"\midrule"]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from dashboards.analyses.slices import LEVELS
 from dashboards.figures.style import COLORS, FAINT, MUTED, with_unit
-from dashboards.paper.style import LINES, WIDTH, legend_below, panel, scaled, shortened
+from dashboards.paper.style import LINES, WIDTH, legend_below, panel, scale, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,9 +50,9 @@ def slices(table: pd.DataFrame, metric: str) -> Figure:
         own = table[table["parameter"] == names[place]]
         number = own["number"].notna().all()
         axes.plot(own["number"] if number else shortened(own["level"], 14), own["score"], "o", color=COLORS[0], alpha=0.6)
-        axes.set_xscale(scaled(own["number"]) if number else "linear")
-        if not number:
-            axes.tick_params(axis="x", rotation=30)
+        if number:
+            scale(axes.xaxis, own["number"])
+        axes.tick_params(axis="x", rotation=30)
         axes.set_xlabel(shortened([names[place]], 30)[0])
         if place % columns == 0:
             axes.set_ylabel(with_unit(metric))
@@ -67,8 +67,8 @@ def contour(table: pd.DataFrame, x: str, y: str, metric: str) -> Figure:
     if surface:
         across, up = pd.Series(cells.columns, dtype="float64"), pd.Series(cells.index, dtype="float64")
         mapped = axes.contourf(across, up, cells.to_numpy(), levels=12, cmap="cividis")
-        axes.set_xscale(scaled(across))
-        axes.set_yscale(scaled(up))
+        scale(axes.xaxis, across)
+        scale(axes.yaxis, up)
     else:
         mapped = axes.imshow(cells.to_numpy(), cmap="cividis", origin="lower", aspect="auto")
         axes.set_xticks(range(len(cells.columns)), shortened(cells.columns, 14))

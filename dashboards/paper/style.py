@@ -14,6 +14,7 @@ from dashboards.figures.style import STATES as ON_SCREEN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 WIDTH = 3.4
@@ -85,9 +86,20 @@ def legend_below(drawn: Figure, columns: int = 2) -> None:
         drawn.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
-def scaled(values: pd.Series[Any]) -> str:
-    """The scale of an axis of these numbers."""
-    return "log" if is_number(values) and is_wide(values) else "linear"
+def scale(axis: Axis, values: pd.Series[Any]) -> None:
+    """Makes an axis of these numbers logarithmic where they are spread so far."""
+    if is_number(values) and is_wide(values):
+        log(axis)
+
+
+def log(axis: Axis) -> None:
+    """Makes an axis logarithmic, with plain numbers: matplotlib's own are in TeX, which no name here may be read as."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def shortened(words: Sequence[object], most: int = 34) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dashboards.figures.style import COLORS, FAINT, MUTED, bulk, gapped, with_unit
-from dashboards.paper.style import LINES, legend_below, panel, shortened, state_of
+from dashboards.paper.style import LINES, legend_below, log, panel, shortened, state_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +74,7 @@ def speed_against_exactness(table: pd.DataFrame) -> Figure:
     """Points of ``analyses.softmax``, each with its name."""
     drawn, axes = panel("training speed, tokens/s", "exact validation perplexity")
     axes.plot(table["tokens_per_s"], table["perplexity"], "o", color=COLORS[0])
-    axes.set_xscale("log")
+    log(axes.xaxis)
     for name, speed, perplexity in zip(table["softmax"], table["tokens_per_s"], table["perplexity"], strict=True):
         where = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center"}
         axes.annotate(shortened([name], 24)[0], (speed, perplexity), fontsize=7, **where)

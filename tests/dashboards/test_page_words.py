@@ -34,7 +34,7 @@ def test_each_method_has_the_papers_of_its_row(heading: str, name: str, year: st
     found = [own for key, own in CITED.items() if key in keys or (heading == "Further options" and key.startswith(f"{name}."))]
     assert found, f"references.toml has nothing on {keys[0]}"
     texts = [PAPERS["papers"][key] for own in found for key in own]
-    surname = re.match(r"[\w-]+(?= |$)", paper.split(" (")[0].split(" & ")[0].replace(" et al.", ""))
+    surname = re.match(r"[\w-]+", paper)
     if name == "csv":
         assert "RFC 4180" in texts[0]
         return
@@ -99,7 +99,7 @@ def test_what_decided_most_has_its_intervals() -> None:
     trials = trials_of(scores, objective__beta=[0.5] * 10 + [1.0] * 10, other=list(draw.uniform(0, 1, 20)))
     told = answer(trials, sweep_row(("objective.beta", "other"), method="random"))
     assert len(told) == 2
-    assert re.search(r"What decided most was beta .* is 1\d?(\.\d+)? \[.*\] at 0\.5 and 20?(\.\d+)? \[.*\] at 1 ", told[1])
+    assert re.search(r"What decided most was beta .* is 10\.\d+ \[.*\] at 0\.5 and (19|20)\.\d+ \[.*\] at 1 ", told[1])
     assert "overlap" not in told[1]
     assert "no random sample" in answer(trials, sweep_row(("objective.beta", "other"), method="tpe"))[1]
 

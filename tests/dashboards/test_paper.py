@@ -34,6 +34,7 @@ def test_each_kind_is_drawn_and_saved_twice(recorded: Record, tmp_path: Path) ->
         assert head.startswith(b"%PDF") if file.suffix == ".pdf" else b"<?xml" in head
     plane = (tmp_path / "figures" / "rate_distortion.svg").read_text()
     assert "rate: KL, nats an example" in plane, "type that stays text"
+    assert "mathdefault" not in (tmp_path / "figures" / "speed_against_exactness.svg").read_text(), "ticks are plain numbers"
     schedules = (tmp_path / "figures" / "by_schedule.svg").read_text()
     assert "<script>alert" not in schedules
     again = write_figures(every[:1], tmp_path / "again")
