@@ -29,8 +29,8 @@ Format = Literal["table", "markdown", "csv", "parquet", "json"]
 
 _DECIMALS = {"perplexity": 1, "iw_perplexity": 1, "active_units": 0, "examples_per_s": 0, "tokens_per_s": 0}
 """Digits after the point, by the last part of a metric's name; 2 for all others."""
-_CONFIGURATION = "configuration"
-_FIXED = ("rank", "trial", "trials", "state", SEEDS, _CONFIGURATION, "epochs", "time")
+CONFIGURATION = "configuration"
+_FIXED = ("rank", "trial", "trials", "state", SEEDS, CONFIGURATION, "epochs", "time")
 _DISPENSABLE = (
     "duration_s",
     "epochs",
@@ -134,7 +134,7 @@ def _fitting(
     needed = {selected_metric(sweep["metric"]), sort, *(selected_metric(name) for name, _ in several_metrics(sweep))}
     dispensable = [name for name in _DISPENSABLE if name in board and name not in needed]
     table, dropped = _table(board, sweep, top), list[str]()
-    for layout in (board, _merged(board, sweep)):
+    for layout in (board, merged(board, sweep)):
         for count in range(len(dispensable) + 1):
             dropped = dispensable[:count]
             table = _table(layout.drop(columns=dropped), sweep, top)
@@ -143,12 +143,12 @@ def _fitting(
     return table, dropped
 
 
-def _merged(board: pd.DataFrame, sweep: pd.Series[Any]) -> pd.DataFrame:
+def merged(board: pd.DataFrame, sweep: pd.Series[Any]) -> pd.DataFrame:
     """The leaderboard with all searched parameters in one column of words."""
     parameters = searched(sweep)
     words = [configuration(row, parameters) for _, row in board.iterrows()]
     merged = board.drop(columns=parameters)
-    merged.insert(list(merged.columns).index("state") + 1, _CONFIGURATION, pd.Series(words, index=board.index, dtype="str"))
+    merged.insert(list(merged.columns).index("state") + 1, CONFIGURATION, pd.Series(words, index=board.index, dtype="str"))
     return merged
 
 
@@ -158,8 +158,8 @@ def _table(board: pd.DataFrame, sweep: pd.Series[Any], top: int | None) -> Table
     table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
     for place, heading in enumerate(headings):
         lines = _broken(clean(heading))
-        words = heading in ("state", _CONFIGURATION)
-        wraps = heading == _CONFIGURATION
+        words = heading in ("state", CONFIGURATION)
+        wraps = heading == CONFIGURATION
         content = max(map(cell_len, [*lines, *(clean(row[place]) for row in rows)]))
         table.add_column(
             Text("\n".join(lines)),

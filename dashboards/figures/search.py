@@ -21,7 +21,7 @@ def importance(table: pd.DataFrame, metric: str) -> go.Figure:
     import plotly.graph_objects as go
 
     rows = table.iloc[::-1]
-    drawn = figure("What mattered", "importance (PED-ANOVA, sum 1)", "", height=max(220, 60 + 34 * len(table)))
+    drawn = figure("What mattered", "importance (PED-ANOVA, sum 1)", "", height=max(220, 135 + 30 * len(table)))
     drawn.add_trace(
         go.Bar(
             x=rows["importance"],

@@ -40,8 +40,8 @@ def figure(title: str, x: str, y: str, *, height: int = HEIGHT, log_x: bool = Fa
         colorway=COLORS,
         font={"family": "system-ui, sans-serif", "size": 13},
         height=height,
-        margin={"l": 70, "r": 20, "t": 50, "b": 60},
-        legend={"orientation": "h", "y": -0.22},
+        margin={"l": 70, "r": 20, "t": 50, "b": 85},
+        legend={"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom"},
         hoverlabel={"namelength": -1},
     )
     drawn.update_xaxes(title=x, type="log" if log_x else None, showline=True, linecolor="#888888", zeroline=False)

@@ -39,8 +39,9 @@ def _best(trials: pd.DataFrame, rows: pd.DataFrame, sweep: pd.Series[Any]) -> st
     column, seeds = metric_of(sweep, None), seeds_of(sweep)
     first = rows.iloc[0]
     what = configuration(first, [name for name in searched(sweep) if name != "seed"])
-    who = words_of(int(first["trial"]), seeds)
-    scored = f"{begin(what)} scored best ({who}): {column} {number(first[column])}"
+    who = begin(words_of(int(first["trial"]), seeds))
+    named = f"{who} ({what})" if seeds == 1 else f"{who.removesuffix(')')}; {what})"
+    scored = f"{named} scored best: {column} {number(first[column])}"
     compared = paired(trials, sweep)
     if len(compared):
         return f"{scored}{_over(rows, column, seeds)}; {_apart(compared)}."

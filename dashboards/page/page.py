@@ -22,7 +22,7 @@ from dashboards.records import load_curves
 from dashboards.replicates import SEEDS, grouped
 from dashboards.replicates import board as board_of
 from dashboards.replicates_words import basis_of, sentences
-from dashboards.reports import cells_of, clean, lines_of
+from dashboards.reports import CONFIGURATION, cells_of, clean, lines_of, merged
 from dashboards.summary import configuration
 from dashboards.times import with_times
 from dashboards.trial import trial_of
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 100
 """Of the leaderboard."""
+_NARROW = 6
+"""Parameters that have a column each; more share one, or the scores would be out of sight."""
 _SHOWN, _COLLAPSED = 4, 2
 """Trials whose samples and codes are shown: the best, and collapsed ones beside them."""
 
@@ -69,7 +71,8 @@ def render_page(
     from plotly.offline import get_plotlyjs
 
     board = board_of(trials, sweep, sort)
-    headings, cells = cells_of(board, sweep, min(top or MOST_ROWS, MOST_ROWS))
+    layout = merged(board, sweep) if len(searched(sweep)) > _NARROW else board
+    headings, cells = cells_of(layout, sweep, min(top or MOST_ROWS, MOST_ROWS))
     ranks = [None if pd.isna(rank) else int(rank) for rank in board["rank"].head(len(cells))]
     kinds = ["apart" if rank is None else "first" if rank == 1 else "" for rank in ranks]
     rests_on = basis_of(trials, sweep)
@@ -92,7 +95,8 @@ def render_page(
         details=[clean(sentence) for sentence in details],
         cost=_cost(trials, sweep),
         headings=[clean(heading) for heading in headings],
-        left=[place for place, heading in enumerate(headings) if heading == "state"],
+        left=[place for place, heading in enumerate(headings) if heading in ("state", CONFIGURATION)],
+        wide=[place for place, heading in enumerate(headings) if heading == CONFIGURATION],
         rows=[{"kind": kind, "cells": [clean(cell) for cell in row]} for kind, row in zip(kinds, cells, strict=True)],
         figures=[(one.told, _div(DRAWN[one.kind](*one.arguments), place)) for place, one in enumerate(drawn)],
         methods=[] if written is None else [clean(sentence) for sentence in written.sentences],

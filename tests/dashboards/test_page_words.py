@@ -88,7 +88,7 @@ def test_one_seed_each_has_no_interval_and_says_so() -> None:
     trials = trials_of([2.0, 1.5, 3.0])
     trials["test/neg_elbo"] = [2.0, 2.5, 3.0]
     first, *more = answer(trials, sweep_row(method="random"))
-    assert first.startswith("Beta 0.2 scored best (trial 1): best/val/neg_elbo 1.5 among 3 ranked, with one seed each")
+    assert first.startswith("Trial 1 (beta 0.2) scored best: best/val/neg_elbo 1.5 among 3 ranked, with one seed each")
     assert "lead of 0.5 over trial 0 has no interval; the test set does NOT agree (2.5 against 2)" in first
     assert more == []
 
