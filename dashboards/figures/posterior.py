@@ -22,13 +22,13 @@ def rate_distortion(points: pd.DataFrame, lines: list[float]) -> go.Figure:
     right = max(float(points["rate"].max()), 1e-3) * 1.05
     low, high = float(points["distortion"].min()), float(points["distortion"].max())
     room = 0.08 * (high - low or 1.0)
-    for value in lines:
+    for place, value in enumerate(lines):
         dotted = {"color": MUTED, "dash": "dot", "width": 1}
         ends = {"x": [0, right], "y": [value, value - right]}
-        drawn.add_trace(go.Scatter(**ends, mode="lines", line=dotted, hoverinfo="skip", showlegend=False))
+        drawn.add_trace(go.Scatter(**ends, mode="lines", line=dotted, hoverinfo="skip", name="−ELBO", showlegend=place == 0))
         top = min(value, high + room)  # where the line comes into sight
         note = {"showarrow": False, "xanchor": "left", "yshift": -8, "xshift": 4, "font": {"size": 10, "color": MUTED}}
-        drawn.add_annotation(x=value - top, y=top, text=f"−ELBO {value:g}", **note)
+        drawn.add_annotation(x=value - top, y=top, text=f"{value:g}", **note)
     for state, own in points.groupby("state"):
         color, symbol = STATES.get(str(state), (MUTED, "circle"))
         drawn.add_trace(

@@ -114,6 +114,6 @@ def sweeps(curves: pd.DataFrame, metrics: Mapping[str, str]) -> Figure:
         color = COLORS[place % len(COLORS)]
         axes.plot(own["hours"], own["score"], "o", color=color, alpha=0.35, markersize=2.5)
         line = {"color": color, "linestyle": LINES[place % len(LINES)]}
-        axes.step(own["hours"], own["best"], where="post", label=str(name), **line)
+        axes.step(own["hours"], own["best"], where="post", label=shortened([name])[0], **line)
     legend_below(drawn)
     return drawn

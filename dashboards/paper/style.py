@@ -11,6 +11,7 @@ import pandas as pd
 from dashboards.analyses.scores import is_number, is_wide
 from dashboards.figures.style import COLORS, MUTED
 from dashboards.figures.style import STATES as ON_SCREEN
+from dashboards.reports import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,6 +104,6 @@ def log(axis: Axis) -> None:
 
 
 def shortened(words: Sequence[object], most: int = 34) -> list[str]:
-    """Names that leave room for the figure."""
-    texts = [str(word) for word in words]
+    """Names that leave room for the figure, without what no file of a figure can hold."""
+    texts = [clean(word) for word in words]
     return [text if len(text) <= most else text[: most - 1] + "…" for text in texts]

@@ -19,10 +19,11 @@ def rate_distortion(points: pd.DataFrame, lines: list[float]) -> Figure:
     right = max(float(points["rate"].max()), 1e-3) * 1.05
     low, high = float(points["distortion"].min()), float(points["distortion"].max())
     room = 0.08 * (high - low or 1.0)
-    for value in lines:
-        axes.plot([0.0, right], [value, value - right], ":", color=MUTED, linewidth=0.6)
+    for place, value in enumerate(lines):
+        label = "−ELBO" if place == 0 else None
+        axes.plot([0.0, right], [value, value - right], ":", color=MUTED, linewidth=0.6, label=label)
         top = min(value, high + room)  # where the line comes into sight
-        axes.annotate(f" −ELBO {value:g}", (value - top, top), fontsize=5.5, color=MUTED, va="top")
+        axes.annotate(f" {value:g}", (value - top, top), fontsize=5.5, color=MUTED, va="top")
     for state, own in points.groupby("state"):
         color, marker = state_of(state)
         axes.plot(own["rate"], own["distortion"], marker, color=color, label=str(state).lower())
