@@ -69,7 +69,7 @@ def shown(trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame, kl:
         yield Shown("seeds", told, (differences, column))
     points = plane(every)
     if len(points) > 1:
-        told = "Along a dotted line −ELBO is the number at its upper end; a collapsed posterior stands at the left, whatever its ELBO."
+        told = "Along a dotted line −ELBO is the number at its end; a collapsed posterior stands at the left, whatever its ELBO."
         yield Shown("rate_distortion", told, (points, iso_elbo(points)))
     table = learning_curves(curves, every, sweep)
     if len(table):
