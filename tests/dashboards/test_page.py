@@ -104,7 +104,7 @@ def test_figures_draw_the_tables(recorded: tuple[pd.DataFrame, pd.Series[Any], p
     assert sorted(complete.x) == pytest.approx(sorted(trials["best/val/rate"]))
     steps = drawn["The best so far"].data[1]
     assert list(steps.y) == pytest.approx(list(trials["best/val/neg_elbo"].cummin()))
-    curve = next(trace for trace in drawn["Learning curves"].data if trace.name)
+    curve = next(trace for trace in drawn["Learning curves"].data if str(trace.name).startswith("trial"))
     assert list(curve.x) == [1, 2, 3, 4, 5]
     every = drawn["Every trial"]
     assert list(every.layout.xaxis.ticktext) == ["annealing", "word_dropout", "softmax", "best/val/neg_elbo"]
