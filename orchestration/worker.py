@@ -146,15 +146,17 @@ def _draw(trainer: Trainer, data: TextData | ImageData, directory: Path, epoch: 
 def write_artifacts(
     model: VAE[Any], config: TrialConfig, data: TextData | ImageData, scores: dict[str, float], directory: Path
 ) -> dict[str, float]:
-    """Writes what a finished trial keeps: its model, samples and diagnosis; the final scores, with those of the diagnosis."""
+    """Writes what a finished trial keeps, and gives its final scores with those of the diagnosis."""
     from vae_core.attributes import write_attributes
     from vae_core.checkpoint import save_model
+    from vae_core.code_map import write_codes
     from vae_core.diagnosis import write_diagnosis
     from vae_core.samples import write_samples
 
     save_model(model, config, data, directory / "checkpoint")
     write_samples(model, config, data, directory / "samples")
     write_attributes(model, config, data, directory / "samples")
+    write_codes(model, config, data, directory / "latent")
     return scores | write_diagnosis(model, config, data, scores, directory / "diagnosis")
 
 
