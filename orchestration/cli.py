@@ -53,12 +53,24 @@ def _user_mistakes() -> tuple[type[Exception], ...]:
     from dashboards.home import HomeError
     from orchestration.decoding_flags import DecodingFault
     from orchestration.errors import LaunchError
-    from orchestration.mlflow_server import UiError
+    from orchestration.given_codes import CodesFault
     from orchestration.output import OutputFault
+    from orchestration.served import UiError
     from orchestration.spec import SweepFileError
     from vae_core.data.errors import DataError
 
-    return (UsageFault, DecodingFault, OutputFault, SweepFileError, LaunchError, DataError, NotFound, HomeError, UiError)
+    return (
+        UsageFault,
+        DecodingFault,
+        CodesFault,
+        OutputFault,
+        SweepFileError,
+        LaunchError,
+        DataError,
+        NotFound,
+        HomeError,
+        UiError,
+    )
 
 
 def main() -> None:

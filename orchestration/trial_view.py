@@ -80,43 +80,50 @@ def generate_samples(
     where: Home,
     label: str | None = None,
     svd: tuple[int, int] | None = None,
+    given: Path | None = None,
 ) -> str:
-    """Decodes codes drawn from the prior; what is returned is for the terminal.
+    """Decodes codes drawn from the prior, or those of a file; what is returned is for the terminal.
 
     Args:
         decoding: how the words are chosen; None: drawn from the model.
         output: where the sentences, one a line, or the picture go.
         label: of which label; None: ``number`` of each where the model tells them apart, each sentence behind its label.
         svd: width and top of the SVD softmax; None: the model's own softmax.
+        given: a file of codes, which then are as many as it has.
 
     Raises:
         UnknownRun: there is no such trial, or it kept no model.
         OutputFault: images without a file to write them to, or a file that cannot be written.
         DecodingFault: images, and a way to choose words; or an SVD softmax of what is no full one, or out of its range.
         DataError: the model knows no such label, or none.
+        CodesFault: the file holds no codes of this model.
     """
     import torch
 
     from orchestration.decoding_flags import DecodingFault, svd_head
+    from orchestration.given_codes import read_codes
     from vae_core.checkpoint import load_model
     from vae_core.data.text_config import TextConfig
     from vae_core.decoding import Ancestral
-    from vae_core.generate import decode_images, decode_text, grid, prior_codes, write_png
+    from vae_core.generate import PER_ROW, decode_images, decode_text, grid, prior_codes, write_png
 
     record = find_trial(run, tracking_uri=where.tracking_uri)
     with trial_artifacts(record, "checkpoint", tracking_uri=where.tracking_uri) as directory:
         loaded = load_model(directory)
     labels = _labels(loaded, label)
+    own = None if given is None else read_codes(given, loaded.model.latent_size)
+    number = number if own is None else len(own)
     count = number * max(1, len(labels))
     told = torch.tensor(list(labels.values())).repeat_interleave(number) if labels else None
-    codes = prior_codes(loaded.model, count, seed, told)
+    codes = prior_codes(loaded.model, count, seed, told) if own is None else own.repeat(max(1, len(labels)), 1)
     if loaded.shape is not None:
         if decoding is not None or svd is not None:
             raise DecodingFault("these samples are images: --decoding, its options and --svd-width are for the words of a text")
         if output is None or output.suffix.lower() != ".png":
             raise OutputFault("these samples are images: name a picture with --output FILE.png")
         images = decode_images(loaded.model, codes, loaded.shape, told)
-        picture, scale = grid(images, number) if len(labels) > 1 else grid(images), max(1, 64 // loaded.shape[0])
+        columns = number if len(labels) > 1 else PER_ROW if own is None else min(PER_ROW, number)
+        picture, scale = grid(images, columns), max(1, 64 // loaded.shape[0])
         with_output(output, lambda: write_png(picture, output, scale))
         return f"wrote {output}"
     data = loaded.config.data

@@ -13,13 +13,17 @@ from orchestration.terminal import locate
 def ui(
     home: HomeOption = None,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 5000, or the next free one.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of MLflow. Default: 5000, or the next free one.")] = None,
+    dashboard: Annotated[bool, typer.Option("--dashboard/--no-dashboard", help="The dashboard beside the MLflow UI.")] = True,
+    dashboard_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of the dashboard. Default: 8501, or the next free one.")
+    ] = None,
 ) -> None:
-    """Serve the MLflow UI of the home, with links to each sweep's trials."""
-    from orchestration.ui import serve
+    """Serve the MLflow UI and the dashboard of the home, with links to each sweep."""
+    from orchestration.ui import Wanted, serve
 
     locate(None, home)
-    serve(home, host, port)
+    serve(home, Wanted(host, port, dashboard, dashboard_port))
 
 
 def doctor(home: HomeOption = None) -> None:

@@ -63,13 +63,16 @@ def generate(
     minus: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --attribute: away from this label. Default: from all others.")
     ] = None,
+    codes: Annotated[
+        Path | None, typer.Option("--codes", metavar="FILE", help="Instead of the prior's: the codes of this file, a line each.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Text, or PNG for images (needed there).")
     ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Draw codes from the prior and decode them with a finished trial's model."""
+    """Draw codes from the prior, or take given ones, and decode them with a finished trial's model."""
     from orchestration.decoding_flags import decoding_of, svd_of
     from orchestration.trial_view import generate_samples
 
@@ -79,15 +82,15 @@ def generate(
     if attribute is not None:
         from orchestration.attribute_view import generate_changed
 
-        if label is not None or svd is not None:
-            raise UsageFault("--attribute changes test examples: --label and --svd-width are for samples of the prior")
+        if label is not None or svd is not None or codes is not None:
+            raise UsageFault("--attribute changes test examples: --label, --codes and --svd-width go without it")
         run, where = _told(run, home)
         typer.echo(generate_changed(run, number, attribute, minus, chosen, seed, output, where))
         return
     if minus is not None:
         raise UsageFault(f"--minus {minus} goes with --attribute NAME: the label that is added in its place")
     run, where = _told(run, home)
-    typer.echo(generate_samples(run, number, chosen, seed, output, where, label, svd))
+    typer.echo(generate_samples(run, number, chosen, seed, output, where, label, svd, codes))
 
 
 def _told(run: str, home: Path | None) -> tuple[str, Home]:

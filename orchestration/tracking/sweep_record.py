@@ -19,6 +19,7 @@ from orchestration.spec import SweepSpec
 from orchestration.spec.confirmation import confirmation_tags
 from orchestration.spec.search_space import SearchSpace
 from orchestration.spec.variants import in_words, variant_places
+from orchestration.tracking.dashboard_link import dashboard_link
 from orchestration.tracking.note import NoteRow, sweep_note
 from orchestration.tracking.spool import SPOOL_FILE, SpoolBusy, pending_lines
 from orchestration.tracking.tracker import SweepHeader, Tracker, replay_spool
@@ -96,7 +97,7 @@ class SweepRecord:
         note = sweep_note(
             spec.name, spec.question, driver.state(), metric.name, metric.goal, driver.total_trials, rows, means=means
         )
-        self.tracker.note(note, driver.budget_used)
+        self.tracker.note(note + dashboard_link(spec.name), driver.budget_used)
 
     def close(self, driver: Driver) -> Unsent:
         """Ends the record; returns what is not in it."""

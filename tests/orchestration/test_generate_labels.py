@@ -125,7 +125,7 @@ def test_the_command_changes_test_examples_towards_a_label(monkeypatch: pytest.M
         ),
         (("--attribute", "pos", "--minus", "pos"), "--minus pos: that is the attribute itself"),
         (("--minus", "pos"), "--minus pos goes with --attribute NAME"),
-        (("--attribute", "pos", "--label", "pos"), "--label and --svd-width are for samples of the prior"),
+        (("--attribute", "pos", "--label", "pos"), "--label, --codes and --svd-width go without it"),
     ):
         assert message in str(vae_sweeps(*words).exception)
     (tmp_path / "neg").write_text("another day\n" * 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -13,16 +14,19 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from dashboards.home import Home, resolve_home
-from orchestration.mlflow_server import DEFAULT_PORT, UiError, free_port, running_server
+from orchestration.mlflow_server import DEFAULT_PORT, running_server
+from orchestration.page_servers import _streamlit
+from orchestration.served import UiError, free_port
 from orchestration.tracking.note import NoteRow, sweep_note
 from orchestration.tracking.spool import SPOOL_FILE
 from orchestration.tracking.tracker import SweepHeader, Tracker
-from orchestration.ui import serve, sweep_links
+from orchestration.ui import Wanted, serve, sweep_links
 
 BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
@@ -58,22 +62,22 @@ def busy_port() -> Iterator[int]:
 
 def test_a_busy_port_that_was_asked_for_is_an_error(busy_port: int) -> None:
     with pytest.raises(UiError, match=f"port {busy_port} of 127.0.0.1 is in use"):
-        free_port("127.0.0.1", busy_port)
+        free_port("127.0.0.1", busy_port, DEFAULT_PORT)
 
 
 def test_else_the_next_free_port_is_taken() -> None:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        first = free_port("127.0.0.1", None)
+        first = free_port("127.0.0.1", None, DEFAULT_PORT)
         assert first >= DEFAULT_PORT
         listener.bind(("127.0.0.1", first))
         listener.listen()
-        assert free_port("127.0.0.1", None) > first
+        assert free_port("127.0.0.1", None, DEFAULT_PORT) > first
 
 
 def test_a_host_that_is_not_this_machine_is_an_error() -> None:
     with pytest.raises(UiError, match=r"cannot listen on 192\.0\.2\.1"):
-        free_port("192.0.2.1", 5000)
+        free_port("192.0.2.1", 5000, DEFAULT_PORT)
 
 
 def test_without_records_there_is_nothing_to_show(tmp_path: Path) -> None:
@@ -114,14 +118,45 @@ def test_it_ends_without_leaving_a_process(recorded: Home, ending: signal.Signal
     base = re.search(r"MLflow UI: (\S+)", "".join(said))
     assert base is not None
     assert "demo: " in "".join(said)
+    dashboard = re.search(r"Dashboard: (\S+)", "".join(said))
+    assert dashboard is not None
+    assert f"dashboard: {dashboard[1]}sweep?sweep=demo\n" in "".join(said)
+    with urllib.request.urlopen(dashboard[1], timeout=10) as page:
+        assert b"Streamlit" in page.read()
     with urllib.request.urlopen(base[1], timeout=10) as page:
         assert b"MLflow" in page.read()
-    (server,) = psutil.Process(ui.pid).children()
-    assert group_members(server.pid)
+    servers = psutil.Process(ui.pid).children()
+    assert len(servers) >= 2, "MLflow's, the dashboard's, and Optuna's where it is installed"
+    assert all(group_members(server.pid) for server in servers)
     ui.send_signal(ending)
     assert ui.wait(25) == 0
     ui.stdout.close()
-    assert group_members(server.pid) == []
+    assert [group_members(server.pid) for server in servers] == [[]] * len(servers)
+
+
+def test_without_streamlit_it_says_how_to_get_it_and_serves_mlflow_alone(recorded: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def running(home: Home, host: str, port: int | None, say: object) -> Iterator[SimpleNamespace]:
+        gone = SimpleNamespace(name="the MLflow server")
+        yield SimpleNamespace(url="http://here/", is_up=False, service=gone, last_words=lambda: "over")
+
+    monkeypatch.setattr("orchestration.ui.running_server", running)
+    monkeypatch.setattr("orchestration.ui.has_dashboard", lambda: False)
+    for wanted, told in ((Wanted(), True), (Wanted(dashboard=False), False)):
+        said: list[str] = []
+        with pytest.raises(UiError, match="the MLflow server ended by itself:\nover"):
+            serve(recorded.root, wanted, said.append)
+        assert ("no dashboard: Streamlit is not installed; pip install 'vae-sweeps[dashboard]'" in said) == told
+        assert not any("dashboard: " in line for line in said[told:])
+        assert "MLflow UI: http://here/" in said
+
+
+def test_the_dashboard_asks_nobody_and_answers_to_no_other_name() -> None:
+    words = _streamlit("127.0.0.1", 8501)
+    assert "--browser.gatherUsageStats=false" in words
+    assert "--server.address=127.0.0.1" in words  # without it Streamlit asks a service for the address of this machine
+    assert "--server.allowedHosts=localhost" in words
+    assert not any(word.startswith("--server.allowedHosts") for word in _streamlit("0.0.0.0", 8501))
 
 
 @pytest.mark.slow
@@ -132,7 +167,7 @@ def test_the_answer_of_another_server_is_not_taken_for_its_own(tmp_path: Path, r
         port = urllib.parse.urlsplit(server.url).port
         assert port is not None
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("orchestration.mlflow_server.free_port", lambda host, port: port)
+            patch.setattr("orchestration.served.free_port", lambda host, port, first: port)
             with pytest.raises(UiError, match="did not start"), running_server(resolve_home(tmp_path), port=port):
                 pytest.fail("it started")
 
@@ -186,7 +221,7 @@ def test_where_another_is_quicker_the_next_port_is_taken(recorded: Home) -> None
         quicker.listen()
         taken = iter([quicker.getsockname()[1]])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("orchestration.mlflow_server.free_port", lambda host, port: next(taken, None) or free_port(host, port))
+            patch.setattr("orchestration.served.free_port", lambda *asked: next(taken, None) or free_port(*asked))
             with running_server(recorded, say=lambda line: None) as server:
                 assert server.port != quicker.getsockname()[1]
                 with urllib.request.urlopen(server.url, timeout=10) as page:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestration.tracking.dashboard_link import DASHBOARD, dashboard_link
 from orchestration.tracking.note import NoteRow, escape, fill_in, short_names, sweep_note, with_link
 from orchestration.tracking.view import quoted, trials_link
 
@@ -134,3 +135,12 @@ def test_a_hostile_question_is_shown_as_it_is() -> None:
     assert "[x](" not in markdown
     assert "\n# head" not in markdown
     assert "&#123;&#123;experiment" in fill_in(markdown, "9", {})
+
+
+def test_the_way_back_to_the_dashboard_is_there_where_it_has_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DASHBOARD, raising=False)
+    assert dashboard_link("demo") == ""
+    monkeypatch.setenv(DASHBOARD, "https://lab:8501")
+    assert dashboard_link("a) [b]&c") == "\n\n[Dashboard](https://lab:8501/sweep?sweep=a%29%20%5Bb%5D%26c)"
+    monkeypatch.setenv(DASHBOARD, "javascript:alert(1)")
+    assert dashboard_link("demo") == ""

@@ -1,0 +1,97 @@
+"""Two sweeps or more beside each other: what each asked and found, and how fast it found it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboards.analyses.comparison import compare
+from dashboards.analyses.progress import progress
+from dashboards.app import links, reading
+from dashboards.app.live import live
+from dashboards.app.pages import go
+from dashboards.app.shown import answer, small, title
+from dashboards.app.table import OPENED, opened
+from dashboards.figures.side_by_side import best_so_far
+from dashboards.replicates import grouped
+from dashboards.reports import clean
+from dashboards.words import BEWARE, listed
+
+_MOST = 8
+
+
+def draw() -> None:
+    """The page."""
+    title("Sweeps compared")
+    every = reading.sweeps()
+    names = list(dict.fromkeys(every["name"].iloc[::-1]))
+    chosen = st.multiselect(
+        "Sweeps",
+        names,
+        key="sweeps",
+        bind="query-params",
+        max_selections=_MOST,
+        placeholder="two or more",
+        filter_mode="contains",
+    )
+    if len(chosen) < 2:
+        small("Choose two sweeps or more; the first is what the others are compared with.")
+        return
+    running = bool((every[every["name"].isin(chosen)]["state"] == "RUNNING").any())
+    live(lambda: _body(chosen), running)
+
+
+def _body(names: list[str]) -> bool:
+    """Whether one of them still runs."""
+    rows = {name: reading.sweep_of(name) for name in names}
+    pairs = {name: (grouped(reading.trials_of(name), sweep), sweep) for name, sweep in rows.items()}
+    table = compare(pairs)
+    for told in warnings(table):
+        answer([told])
+    shown = table.assign(
+        sweep=table["sweep"].map(clean),
+        question=[clean(rows[name]["question"]) for name in names],
+        same_data=table["same_data"].map({True: "yes", False: "no"}),
+    )
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config={
+            "sweep": st.column_config.ButtonColumn("sweep", type="tertiary", key=OPENED, pinned=True, help="Open the sweep"),
+            "best": st.column_config.NumberColumn("best", format="%.4f"),
+            "trial": st.column_config.NumberColumn("best trial"),
+            "median": st.column_config.NumberColumn("median", format="%.4f"),
+            "hours": st.column_config.NumberColumn("hours in trials", format="%.3f"),
+            "same_data": st.column_config.TextColumn("data of the first"),
+            "question": st.column_config.TextColumn("question", width="large"),
+        },
+        placeholder="",
+        key="compared",
+    )
+    if (row := opened()) is not None and row < len(names):
+        go(links.SWEEP, sweep=names[row])
+    _progress(pairs, table)
+    return any(sweep["state"] == "RUNNING" for sweep in rows.values())
+
+
+def warnings(table: pd.DataFrame) -> list[str]:
+    """Why the scores of these sweeps are no comparison, where they are none."""
+    told = []
+    if table["metric"].nunique() > 1:
+        told.append(f"{BEWARE}: the sweeps are judged by different metrics, {listed(dict.fromkeys(table['metric']))}.")
+    if not table["same_data"].all():
+        others = listed(table.loc[~table["same_data"], "sweep"])
+        told.append(f"{BEWARE}: {others} had other data than {table['sweep'].iloc[0]}, so their scores cannot be compared.")
+    return told
+
+
+def _progress(pairs: dict[str, tuple[pd.DataFrame, pd.Series[Any]]], table: pd.DataFrame) -> None:
+    """A figure for each metric that two sweeps or more share."""
+    for metric, own in table.groupby("metric", sort=False):
+        tables = {name: progress(*pairs[name]) for name in own["sweep"]}
+        tables = {name: steps for name, steps in tables.items() if len(steps)}
+        if len(tables) > 1:
+            figure = best_so_far(tables, str(metric))
+            st.plotly_chart(figure, theme=None, key=f"progress {metric}", config={"displaylogo": False})

@@ -1,0 +1,122 @@
+"""One sweep: its question and the answer, the leaderboard, the report's figures, and what the best trials drew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboards.analysis import goal_of, ranked
+from dashboards.app import links, reading
+from dashboards.app.exhibits_view import side_by_side
+from dashboards.app.filter_widgets import Chosen, choose
+from dashboards.app.filters import column_of, drawn, filtered, judged_by
+from dashboards.app.live import live
+from dashboards.app.pages import go, link
+from dashboards.app.picking import pick_sweep
+from dashboards.app.settings import settings
+from dashboards.app.shown import answer, how, small, title, words
+from dashboards.app.table import leaderboard, opened
+from dashboards.page.figures import figures
+from dashboards.replicates import board, grouped, seeds_of
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go_
+
+_CURVES, _BEST, _SHOWN = 40, 5, 4
+"""Trials whose curves are read, of them the best ones in colour; trials whose samples are shown."""
+_COMPARED = 6
+_WIDE = ("Every trial", "Who worked when")
+"""Titles of the figures that need the whole width."""
+
+
+def draw() -> None:
+    """The page."""
+    sweep = pick_sweep()
+    if sweep is None:
+        return
+    name = str(sweep["name"])
+    trials = reading.trials_of(name)
+    chosen = choose(trials, sweep) if len(trials) else None
+    small(f"{name} · {str(sweep['state']).lower()} · {sweep['method']}")
+    title(str(sweep["question"] or name))
+    live(lambda: _body(name, chosen), sweep["state"] == "RUNNING")
+
+
+def _body(name: str, chosen: Chosen | None) -> bool:
+    """Whether the sweep still runs."""
+    sweep, trials = reading.sweep_of(name), reading.trials_of(name)
+    told, basis = reading.answer_of(trials, sweep) if len(trials) else (["No trial has begun yet."], [])
+    answer(told)
+    _links(sweep)
+    if chosen is None or trials.empty:
+        return bool(sweep["state"] == "RUNNING")
+    judged = judged_by(sweep, chosen.metric, goal_of(column_of(chosen.metric), sweep))
+    kept = filtered(trials, chosen.states, {name: choice for name, choice in chosen.choices.items() if name in trials})
+    st.subheader("Leaderboard")
+    if len(kept) < len(trials):
+        small(f"{len(kept)} of {len(trials)} trials, by the filters at the left; the answer above is of all.")
+    if kept.empty:
+        return bool(sweep["state"] == "RUNNING")
+    _leaderboard(kept, judged, name)
+    st.subheader("Figures")
+    _figures(kept, judged)
+    best = ranked(grouped(kept, judged), judged).query("rank.notna()").head(_SHOWN)
+    side_by_side(name, dict(zip(best["trial"], best["run_id"], strict=True)))
+    if basis:
+        with st.expander("What the numbers are"):
+            for sentence in basis:
+                small(sentence)
+    return bool(sweep["state"] == "RUNNING")
+
+
+def _links(sweep: pd.Series[Any]) -> None:
+    url = links.run_url(settings().mlflow, reading.experiment(), str(sweep["run_id"]))
+    with st.container(horizontal=True):
+        if url:
+            st.link_button("In MLflow", url, type="tertiary", icon=":material/open_in_new:")
+        if sweep["confirms"]:
+            link(links.SWEEP, f"Confirms {words(sweep['confirms'])}", sweep=sweep["confirms"])
+        small(f"The same as a file: vae-sweeps report {sweep['name']} --format html --output {sweep['name']}.html")
+
+
+def _leaderboard(trials: pd.DataFrame, sweep: pd.Series[Any], name: str) -> None:
+    rows = board(trials, sweep)
+    numbers = [int(str(number).partition("-")[0]) for number in rows["trials" if "trials" in rows else "trial"]]
+    chosen = leaderboard(rows, sweep, key="leaderboard")
+    if (row := opened()) is not None and row < len(numbers):
+        go(links.TRIAL, sweep=name, trial=numbers[row])
+    selected = [numbers[row] for row in chosen["selection"]["rows"] if row < len(numbers)]
+    if len(selected) > 1:
+        few = selected[:_COMPARED]
+        more = f" (the first {_COMPARED})" if len(selected) > len(few) else ""
+        if st.button(f"Compare these {len(few)} trials{more}", type="primary"):
+            go(links.TRIALS, sweep=name, trials=few)
+    else:
+        small("Click on a trial's number to open it; choose two or more rows to compare them.")
+
+
+def _figures(trials: pd.DataFrame, sweep: pd.Series[Any]) -> None:
+    column, seeds = column_of(str(sweep["metric"])), seeds_of(sweep)
+    first = ranked(grouped(trials, sweep), sweep).query("rank.notna()")["trial"].head(_BEST)
+    best = [trial for start in first for trial in range(start, start + seeds)]
+    read = drawn(trials, best, column, _CURVES)
+    curves = reading.curves_of(list(read["run_id"]), [str(sweep["metric"]), "train/beta"])
+    if len(read) < len(trials):
+        small(f"Learning curves are of {len(read)} of {len(trials)} trials: the best {len(first)}, and others evenly by score.")
+    columns, place = list(st.columns(2, gap="medium")), 0
+    for told, figure in figures(trials, sweep, curves):
+        caption = str(figure.layout.title.text)
+        if caption in _WIDE:
+            columns, place = [st.container()], 0
+        with columns[place % len(columns)]:
+            _figure(told, figure, f"figure {caption}")
+        place += 1
+        if place == len(columns):
+            columns, place = list(st.columns(2, gap="medium")), 0
+
+
+def _figure(told: str, figure: go_.Figure, key: str) -> None:
+    how(told)
+    st.plotly_chart(figure, theme=None, key=key, config={"displaylogo": False})

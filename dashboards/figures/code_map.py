@@ -1,0 +1,83 @@
+"""Figures of one trial's code: the examples in the plane, and what each part of the code carries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dashboards.figures.style import COLORS, SEQUENTIAL, figure, text
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up")
+"""Beside the colours: of the labels that share one, each has its own."""
+_MOST = len(COLORS) * len(_SYMBOLS)
+_PARTS = 64
+
+
+def plane(
+    points: npt.NDArray[Any], labels: list[str] | None, rate: npt.NDArray[Any], axes: tuple[str, str], chosen: int | None = None
+) -> go.Figure:
+    """Examples in the plane, (N, 2), by label, or where there is none (or too many) by rate. ``customdata`` is the example."""
+    import plotly.graph_objects as go
+
+    drawn = figure("Codes of validation examples", text(axes[0]), text(axes[1]), height=520)
+    places = np.arange(len(points))
+    names = sorted(set(labels), key=_in_order) if labels else []
+    if labels and len(names) <= _MOST:
+        for number, name in enumerate(names):
+            own = places[np.array([label == name for label in labels])]
+            look = {"color": COLORS[number % len(COLORS)], "symbol": _SYMBOLS[number // len(COLORS)], "size": 7, "opacity": 0.8}
+            drawn.add_trace(_points(points, own, rate, look, text(name)))
+    else:
+        bar = {"title": "rate, nats"}
+        shaded = {"color": rate, "colorscale": SEQUENTIAL, "showscale": True, "colorbar": bar, "size": 7, "opacity": 0.8}
+        drawn.add_trace(_points(points, places, rate, shaded, "example"))
+        drawn.update_layout(showlegend=False)
+    if chosen is not None and chosen < len(points):
+        ring = {"symbol": "circle-open", "size": 17, "color": "#000000", "line": {"width": 3}}
+        at = {"x": [points[chosen, 0]], "y": [points[chosen, 1]]}
+        drawn.add_trace(go.Scatter(**at, mode="markers", marker=ring, hoverinfo="skip", showlegend=False, name="chosen"))
+    return drawn
+
+
+def _points(points: npt.NDArray[Any], own: npt.NDArray[Any], rate: npt.NDArray[Any], look: dict[str, Any], name: str) -> Any:
+    import plotly.graph_objects as go
+
+    return go.Scatter(
+        x=points[own, 0],
+        y=points[own, 1],
+        mode="markers",
+        marker=look,
+        name=name,
+        customdata=np.column_stack([own, rate[own]]),
+        hovertemplate=f"{name}: example %{{customdata[0]}}, rate %{{customdata[1]:.3g}} nats<extra></extra>",
+    )
+
+
+def kl_by_part(table: pd.DataFrame) -> go.Figure:
+    """Bars of the diagnosis' ``kl.csv``: columns ``part, kl``, most first."""
+    import plotly.graph_objects as go
+
+    shown = table.head(_PARTS)
+    rest = f"; the first {_PARTS} of {len(table)}" if len(table) > _PARTS else ""
+    drawn = figure(
+        "What each part of the code carries", f"part of the code, most first{rest}", "mean KL on test, nats", height=340
+    )
+    names = [str(part) for part in shown["part"]]
+    hover = "part %{x}: %{y:.3g} nats<extra></extra>"
+    drawn.add_trace(go.Bar(x=names, y=shown["kl"], marker={"color": COLORS[0]}, hovertemplate=hover, showlegend=False))
+    drawn.update_xaxes(type="category")
+    return drawn
+
+
+def _in_order(name: str) -> tuple[int, float, str]:
+    """Numbers by their value, before words."""
+    try:
+        return 0, float(name), name
+    except ValueError:
+        return 1, 0.0, name
