@@ -59,7 +59,7 @@ def _body(names: list[str]) -> bool:
         shown,
         hide_index=True,
         column_config={
-            "sweep": st.column_config.ButtonColumn("sweep", type="tertiary", key=OPENED, pinned=True, help="Open the sweep"),
+            "sweep": st.column_config.ButtonColumn("sweep", type="secondary", key=OPENED, pinned=True, help="Open the sweep"),
             "best": st.column_config.NumberColumn("best", format="%.4f"),
             "trial": st.column_config.NumberColumn("best trial"),
             "median": st.column_config.NumberColumn("median", format="%.4f"),

@@ -37,7 +37,7 @@ def draw() -> None:
     place = min(max(int(asked) if asked.isdecimal() else 1, 1), len(pieces))
     title(f"{KINDS[kind]}, {place} of {len(pieces)}")
     small(f"{name} · trial {number} · {configuration(trial, searched(sweep))}")
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Before", icon=":material/chevron_left:", disabled=place == 1):
             go(links.SAMPLE, sweep=name, trial=number, kind=kind, number=place - 1)
         if st.button("Next", icon=":material/chevron_right:", disabled=place == len(pieces)):

@@ -73,7 +73,7 @@ def _body(name: str, chosen: Chosen | None) -> bool:
 
 def _links(sweep: pd.Series[Any]) -> None:
     url = links.run_url(settings().mlflow, reading.experiment(), str(sweep["run_id"]))
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if url:
             st.link_button("In MLflow", url, type="tertiary", icon=":material/open_in_new:")
         if sweep["confirms"]:

@@ -49,7 +49,7 @@ def _table(states: list[str], asked: str) -> bool:
         shown,
         hide_index=True,
         column_config={
-            "name": st.column_config.ButtonColumn("sweep", type="tertiary", key=OPENED, pinned=True, help="Open the sweep"),
+            "name": st.column_config.ButtonColumn("sweep", type="secondary", key=OPENED, pinned=True, help="Open the sweep"),
             "question": st.column_config.TextColumn("question", width="large"),
             "state": st.column_config.TextColumn("state", width=90),
             "trials": st.column_config.NumberColumn("trials", width=60),

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.analysis import searched
+from dashboards.analysis import searched, selected_metric
 from dashboards.app import links, reading
 from dashboards.app.code_map_view import code_map_of, latent_space
 from dashboards.app.exhibits import KINDS
@@ -27,6 +27,8 @@ from dashboards.trial import TrialRecord
 
 _CURVES = ("val/rate", "val/distortion", "train/loss", "train/beta")
 """Beside the sweep's own metric, where they were logged."""
+_COUNTS = ("epoch", "step", "_n")
+"""Ends of the names of metrics that count something."""
 
 
 def draw() -> None:
@@ -61,7 +63,7 @@ def draw() -> None:
 
 def _links(name: str, number: int, run_id: str) -> None:
     url = links.run_url(settings().mlflow, reading.experiment(), run_id)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         link(links.SWEEP, f"Sweep {words(name)}", icon=":material/arrow_back:", sweep=name)
         if url:
             st.link_button("In MLflow", url, type="tertiary", icon=":material/open_in_new:")
@@ -76,7 +78,7 @@ def _training(name: str, number: int) -> bool:
     scores, parameters = st.columns(2, gap="medium")
     with scores:
         st.subheader("Scores")
-        plain(_scores(record), height=320)
+        plain(_scores(record, str(sweep["metric"])), height=320)
     with parameters:
         st.subheader("Configuration")
         plain(_configuration(record, searched(sweep)), height=320)
@@ -84,17 +86,20 @@ def _training(name: str, number: int) -> bool:
     return bool(trial["state"] == "RUNNING")
 
 
-def _scores(record: TrialRecord) -> pd.DataFrame:
-    """Final ones first; an error stands beside what it is the error of."""
-    order = {"best": 0, "test": 1, "val": 2, "train": 3}
-    names = sorted(record.metrics, key=lambda name: (order.get(name.partition("/")[0], 4), name))
+def _scores(record: TrialRecord, metric: str) -> pd.DataFrame:
+    """Final ones first, and of them the sweep's own; an error stands beside what it is the error of."""
+    order, own = {"best": 0, "test": 1, "val": 2, "train": 3}, selected_metric(metric)
+    names = sorted(record.metrics, key=lambda name: (name != own, order.get(name.partition("/")[0], 4), name))
     errors = {name.removesuffix("_se"): record.metrics[name] for name in names if name.endswith("_se")}
     rows = []
     for name in names:
         if name.removesuffix("_se") in errors and name.endswith("_se"):
             continue
         value = record.metrics[name]
-        told = metric_cell(name, value) if abs(value) >= 0.1 or value == 0 else f"{value:.3g}"
+        if name.endswith(_COUNTS):
+            told = f"{value:.0f}"
+        else:
+            told = metric_cell(name, value) if abs(value) >= 0.1 or value == 0 else f"{value:.3g}"
         rows.append((name, f"{told} ± {errors[name]:.2f}" if name in errors else told))
     return pd.DataFrame(rows, columns=["metric", "value"])
 

@@ -12,7 +12,7 @@ from dashboards.reports import clean
 _MARKS = re.compile(r"([!-/:-@\[-`{-~])")
 _ICON = re.compile(r":(?=[A-Za-z+\-])")
 _STYLE = """<style>
-.block-container { padding-top: 2.6rem; padding-bottom: 3rem; }
+.block-container { padding: 2.6rem 2.5rem 3rem; }
 .vs-small { color: #667085; font-size: 14px; margin: 0; }
 .vs-title { font-size: 27px; font-weight: 650; line-height: 1.25; margin: 2px 0 8px; overflow-wrap: anywhere; }
 .vs-answer { border-left: 5px solid #0072b2; background: #f6f8fb; padding: 10px 16px; border-radius: 6px; font-size: 16.5px; }

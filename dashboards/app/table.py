@@ -45,7 +45,7 @@ def _columns(shown: pd.DataFrame, sweep: pd.Series[Any], number: str) -> Mapping
     parameters = searched(sweep)
     short = short_names(parameters, reserved=_FIXED)
     config: dict[str, Any] = {
-        number: st.column_config.ButtonColumn(number, type="tertiary", key=OPENED, pinned=True, help="Open the trial"),
+        number: st.column_config.ButtonColumn(number, type="secondary", key=OPENED, pinned=True, help="Open the trial"),
         "rank": st.column_config.NumberColumn("rank", width=50),
         "state": st.column_config.TextColumn("state", width=90),
         "duration_s": st.column_config.NumberColumn("time, s", format="%.1f"),

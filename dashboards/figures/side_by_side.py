@@ -21,7 +21,7 @@ def curves(table: pd.DataFrame, metric: str, names: Mapping[str, str], *, height
     """
     import plotly.graph_objects as go
 
-    drawn = figure(text(metric), "epoch", text(metric), height=height)
+    drawn = figure(text(metric), "epoch", "", height=height)
     drawn.update_layout(showlegend=len(names) > 1)
     own = table[table["metric"] == metric]
     if len(own) and own["epoch"].max() <= 20:
