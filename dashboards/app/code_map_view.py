@@ -49,9 +49,9 @@ def latent_space(held: CodeMap, sweep: str, number: int) -> None:
         default=names[0],
         key="projection",
         bind="query-params",
-        format_func=PROJECTIONS.__getitem__,
         required=True,
     )
+    small(f"By {PROJECTIONS[projection or names[0]]}.")
     points = _projected(held.means, projection or "pca")
     plane, example = st.columns([3, 2], gap="medium")
     place = _asked(len(held.index))

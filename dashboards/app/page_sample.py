@@ -31,7 +31,8 @@ def draw() -> None:
         small(f"Trial {number} ({str(trial['state']).lower()}) keeps no samples: only a complete one does.")
         return
     with st.sidebar:
-        kind = st.selectbox("Kind", list(drawn), key="kind", bind="query-params", format_func=KINDS.__getitem__)
+        # the address holds what the reader sees: no other words for it
+        kind = st.selectbox("Kind", list(drawn), key="kind", bind="query-params")
     pieces = drawn[kind]
     asked = st.query_params.get("number", "1")
     place = min(max(int(asked) if asked.isdecimal() else 1, 1), len(pieces))

@@ -91,6 +91,8 @@ def test_a_sample_stands_alone() -> None:
     page = opened("sample", sweep=NAME, trial="0", kind="samples", number="2")
     assert "Samples from the prior, 2 of 2" in told(page)
     assert [part.value for part in page.code] == ["greedy  three\ndrawn   four"]
+    between = opened("sample", sweep=NAME, trial="1", kind="interpolations")
+    assert "Interpolations, 1 of 2" in told(between), "not the first kind that there is"
     assert "10 of 10" in told(opened("sample", sweep=NAME, trial="1", kind="samples", number="99"))
 
 
