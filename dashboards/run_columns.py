@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dashboards.runs import Run
@@ -37,7 +36,8 @@ def unclipped(value: float) -> float:
 
 def unclipped_values(values: pd.Series[float]) -> pd.Series[float]:
     """``unclipped`` of each."""
-    return values.mask(values.abs() >= sys.float_info.max, np.sign(values) * np.inf)
+    clipped = values.abs() >= sys.float_info.max
+    return values.where(~clipped, values * 2)  # twice the largest number is infinity, with its sign
 
 
 def parameter_column(runs: Sequence[Run], name: str) -> pd.Series[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,5 +34,5 @@ def with_times(
     return pd.concat([trials, pd.DataFrame(columns).set_axis(trials.index)], axis=1)
 
 
-def _moments(times: list[int | None]) -> pd.Series[Any]:
-    return pd.Series(pd.to_datetime(pd.Series(times, dtype="Int64"), unit="ms", utc=True), dtype=_UTC)
+def _moments(times: Sequence[int | None]) -> pd.Series[Any]:
+    return pd.Series(pd.to_datetime(pd.Series(list(times), dtype="Int64"), unit="ms", utc=True), dtype=_UTC)

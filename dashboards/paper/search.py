@@ -12,6 +12,7 @@ from dashboards.figures.style import COLORS, FAINT, MUTED, with_unit
 from dashboards.paper.style import LINES, WIDTH, legend_below, panel, scale, shortened
 
 if TYPE_CHECKING:
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 
@@ -66,7 +67,7 @@ def contour(table: pd.DataFrame, x: str, y: str, metric: str) -> Figure:
     surface = len(cells.columns) > LEVELS
     if surface:
         across, up = pd.Series(cells.columns, dtype="float64"), pd.Series(cells.index, dtype="float64")
-        mapped = axes.contourf(across, up, cells.to_numpy(), levels=12, cmap="cividis")
+        mapped: ScalarMappable = axes.contourf(across, up, cells.to_numpy(), levels=12, cmap="cividis")
         scale(axes.xaxis, across)
         scale(axes.yaxis, up)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +57,10 @@ _SETTINGS: dict[str, Any] = {
 def printed() -> Iterator[None]:
     """The settings, for as long as a figure is made and saved."""
     import matplotlib as mpl
+    from cycler import cycler
 
     with mpl.rc_context(_SETTINGS):
-        mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=COLORS)
+        mpl.rcParams["axes.prop_cycle"] = cycler(color=COLORS)
         yield
 
 
@@ -97,13 +98,15 @@ def log(axis: Axis) -> None:
     """Makes an axis logarithmic, with plain numbers: matplotlib's own are in TeX, which no name here may be read as."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axes = axis.axes
+    set_scale = axes.set_xscale if axis is axes.xaxis else axes.set_yscale
+    set_scale("log")
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
-def shortened(words: Sequence[object], most: int = 34) -> list[str]:
+def shortened(words: Iterable[object], most: int = 34) -> list[str]:
     """Names that leave room for the figure, without what no file of a figure can hold."""
     texts = [clean(word) for word in words]
     return [text if len(text) <= most else text[: most - 1] + "…" for text in texts]

@@ -48,8 +48,7 @@ def learning_curves(table: pd.DataFrame, ends: pd.Series[Any], best: list[int], 
         own = table[table["configuration"] == configuration]
         color = COLORS[place % len(COLORS)]
         axes.fill_between(own["epoch"], own["low"], own["high"], color=color, alpha=0.15, linewidth=0)
-        line = {"color": color, "linestyle": LINES[place % len(LINES)]}
-        axes.plot(own["epoch"], own["mean"], label=f"trial {configuration}", **line)
+        axes.plot(own["epoch"], own["mean"], label=f"trial {configuration}", color=color, linestyle=LINES[place % len(LINES)])
         end = ends.get(configuration)
         at = own[own["epoch"] == end] if end is not None and pd.notna(end) and end > 1 else own.iloc[:0]
         axes.plot(at["epoch"], at["mean"], "|", color=color, markersize=9, markeredgewidth=1.5)
@@ -77,8 +76,9 @@ def speed_against_exactness(table: pd.DataFrame) -> Figure:
     axes.plot(table["tokens_per_s"], table["perplexity"], "o", color=COLORS[0])
     log(axes.xaxis)
     for name, speed, perplexity in zip(table["softmax"], table["tokens_per_s"], table["perplexity"], strict=True):
-        where = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center"}
-        axes.annotate(shortened([name], 24)[0], (speed, perplexity), fontsize=7, **where)
+        axes.annotate(
+            shortened([name], 24)[0], (speed, perplexity), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=7
+        )
     axes.margins(0.2)
     return drawn
 

@@ -221,8 +221,9 @@ def _write_figures(name: str, directory: Path, home: Path | None) -> None:
     from dashboards.records import load_trials, sweep_row
 
     where = locate(name, home)
-    at = {"home": where.root, "tracking_uri": where.tracking_uri}
-    _save(shown_of(load_trials(name, **at), sweep_row(name, **at), **at), directory)
+    trials = load_trials(name, home=where.root, tracking_uri=where.tracking_uri)
+    sweep = sweep_row(name, home=where.root, tracking_uri=where.tracking_uri)
+    _save(shown_of(trials, sweep, home=where.root, tracking_uri=where.tracking_uri), directory)
 
 
 def _save(figures: Iterable[Shown], directory: Path) -> None:
