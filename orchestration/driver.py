@@ -331,8 +331,9 @@ class Driver:
         scored = self._outcome.scores(view.metrics) is not None
         directory = self._directory(view.number)
         self._recorder.trial_ended(view.number, state, reason, directory / ARTIFACTS, view.duration_s)
-        self._search.tell(view.number, state, reason, view.value if scored else None, view.duration_s, view.metrics)
-        self._search.set_seconds(self.seconds)
+        with self._search.together():
+            self._search.tell(view.number, state, reason, view.value if scored else None, view.duration_s, view.metrics)
+            self._search.set_seconds(self.seconds)
         if state != "STOPPED":
             drop_checkpoint(directory)
         self._configs.pop(view.number, None)

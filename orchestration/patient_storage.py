@@ -1,34 +1,29 @@
 """Optuna's storage for a sweep that outlives its database's troubles. Imports Optuna: import it inside functions.
 
-A database can carry out a transaction and die before it has said so. Each is done again then, so each must be such that
-doing it twice is doing it once. Most are: they set a value. A new trial carries a mark, by which it is found again, and a
-trial's state is looked at first; both under the lock of the row that the first attempt would have held, so that one which is
-still under way is waited for. Whoever repeats finds nobody's work but its own: a study has one driver.
+What the sweep's driver changes goes through ``transact``; the storage's own methods make and find studies, and read them. A
+database can carry out a transaction and die before it has said so. It is done again then, so whatever is handed to ``transact``
+must be such that doing it twice is doing it once.
 """
 
 from __future__ import annotations
 
-import copy
-import json
-import uuid
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.orm import Session
 
-from dashboards.home import without_password
+from dashboards.home import sqlite_file, without_password
 from orchestration.errors import LaunchError, StudyRefused
 from orchestration.patience import causes, no_room, patiently
 from orchestration.refusals import first_line, refusal
+from orchestration.sqlite_journal import IN_ORDER, SYNCED, WRITE_AHEAD, may_write_ahead
+
+T = TypeVar("T")
 
 _SQLITE_BUSY = ("database is locked", "database table is locked")
-_MARK = "request"
-"""The system attribute that says for which call a trial was made."""
 
 
 def _patient(name: str) -> Callable[..., Any]:
@@ -50,50 +45,42 @@ class PatientStorage(RDBStorage):
         StudyRefused: by every method, where waiting is no use.
     """
 
-    _tried = ""
-    """The mark of the last trial that was to be made."""
+    _writes_ahead = False
 
-    def _patiently(self, act: Callable[[], Any]) -> Any:
+    def _patiently(self, act: Callable[[], T]) -> T:
         try:
             return patiently(act, _trouble)
         except (StorageInternalError, DBAPIError) as error:
             raise StudyRefused(f"the study's database {without_password(self.url)} refuses: {_words(error)}") from error
 
-    def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
-        marked = copy.copy(template_trial or create_trial(state=TrialState.RUNNING))
-        marked.system_attrs = {**marked.system_attrs, _MARK: uuid.uuid4().hex}
-        return self._patiently(lambda: RDBStorage._create_new_trial(self, study_id, marked))  # type: ignore[no-any-return]
+    def transact(self, write: Callable[[Connection], T], durable: bool) -> T:
+        """Carries out one transaction, again and again until it is known to be done.
 
-    def _get_prepared_new_trial(self, study_id: int, template_trial: FrozenTrial | None, session: Session) -> models.TrialModel:
-        """Called with the study's row locked; also by repetitions of Optuna's own."""
-        assert template_trial is not None
-        mark = template_trial.system_attrs[_MARK]
-        if mark == self._tried:
-            attribute = models.TrialSystemAttributeModel
-            made = session.query(models.TrialModel).join(attribute)
-            found = made.filter(attribute.key == _MARK, attribute.value_json == json.dumps(mark)).one_or_none()
-            if found is not None:
-                return found
-        self._tried = mark
-        return super()._get_prepared_new_trial(study_id, template_trial, session)
+        Args:
+            durable: it shall survive a power cut too.
+        """
 
-    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        again = False
+        def act() -> T:
+            with self.engine.connect() as connection:
+                if self._writes_ahead:
+                    connection.exec_driver_sql(SYNCED if durable else IN_ORDER)
+                done = write(connection)
+                connection.commit()
+                return done
+
+        return self._patiently(act)
+
+    def write_ahead(self) -> None:
+        """Lets an SQLite file be written the faster way, if it may; stays so."""
+        file = sqlite_file(self.url)
+        if file is None or not may_write_ahead(file):
+            return
 
         def act() -> bool:
-            nonlocal again
-            if again and self._state_of(trial_id) == state:
-                return True
-            again = True
-            return RDBStorage.set_trial_state_values(self, trial_id, state, values)
+            with self.engine.connect() as connection:
+                return connection.exec_driver_sql(WRITE_AHEAD).scalar() == "wal"
 
-        return bool(self._patiently(act))
-
-    def _state_of(self, trial_id: int) -> TrialState:
-        """Waits for a transaction that is still changing it."""
-        with self.scoped_session() as session:
-            trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
-            return trial.state  # type: ignore[return-value]  # Optuna's columns are typed as columns
+        self._writes_ahead = self._patiently(act)
 
     def delete_study(self, study_id: int) -> None:
         again = False
@@ -120,11 +107,7 @@ class PatientStorage(RDBStorage):
     get_study_system_attrs = _patient("get_study_system_attrs")
     get_study_directions = _patient("get_study_directions")
     get_trial = _patient("get_trial")
-    set_trial_intermediate_value = _patient("set_trial_intermediate_value")
-    set_trial_user_attr = _patient("set_trial_user_attr")
-    set_trial_system_attr = _patient("set_trial_system_attr")
     # What Optuna's cache in front of a database asks for by these names:
-    _set_trial_param = _patient("_set_trial_param")
     _get_trials = _patient("_get_trials")
 
 

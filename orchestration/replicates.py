@@ -50,11 +50,11 @@ def _replicated(spec: SweepSpec, url: str, points: Search) -> Search:
         return points
     import optuna
 
-    directions = [metric.goal for metric in spec.objectives]
-    study = optuna.create_study(
-        study_name=replicates_of(spec.name), storage=open_storage(url), directions=directions, load_if_exists=True
-    )
-    return ReplicatedSearch(spec, points, study)
+    from orchestration.driven_study import driven
+
+    storage, directions = open_storage(url), [metric.goal for metric in spec.objectives]
+    study = optuna.create_study(study_name=replicates_of(spec.name), storage=storage, directions=directions, load_if_exists=True)
+    return ReplicatedSearch(spec, points, driven(study, storage))
 
 
 def _of_points(spec: SweepSpec) -> SweepSpec:

@@ -53,6 +53,8 @@ def new_study(spec: SweepSpec, url: str, text: str) -> optuna.Study:
     """
     import optuna
 
+    from orchestration.driven_study import driven
+
     storage = open_storage(url)
     make = functools.partial(
         optuna.create_study, study_name=spec.name, storage=storage, directions=[metric.goal for metric in spec.objectives]
@@ -66,7 +68,7 @@ def new_study(spec: SweepSpec, url: str, text: str) -> optuna.Study:
         optuna.delete_study(study_name=spec.name, storage=storage)
         study = make()
     study.set_user_attr(SPEC, text)
-    return study
+    return driven(study, storage)
 
 
 def _is_half_made(study: optuna.Study) -> bool:

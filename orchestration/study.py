@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,8 @@ class Search:
         self._settled = settled_points(spec)
         self.exhausted: str | None = None
         """Why no further point can be found, where that is so."""
-        found = recover(study, self._space)
+        with self.together():
+            found = recover(study, self._space)
         self._rejected = found.rejected
         """Draws in vain that a sampler counts among its start-up trials."""
         self._earlier = found.earlier
@@ -68,6 +70,12 @@ class Search:
         """The last epoch that an earlier driver heard, by number."""
         for _ in range(self._asked):
             self._next_settled()
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is changed within reaches the study's database as a whole, or not at all."""
+        from orchestration.driven_study import together
+
+        return together(self._study)
 
     @property
     def warm(self) -> bool:
@@ -110,7 +118,10 @@ class Search:
         """An earlier study; trials that ran when it ended wait to be gone on with."""
         import optuna
 
-        return cls(spec, optuna.load_study(study_name=spec.name, storage=open_storage(url)))
+        from orchestration.driven_study import driven
+
+        storage = open_storage(url)
+        return cls(spec, driven(optuna.load_study(study_name=spec.name, storage=storage), storage))
 
     @property
     def total(self) -> int:
@@ -123,6 +134,15 @@ class Search:
 
     def ask(self) -> tuple[int, Assignment] | None:
         """The next trial's number and parameters; None where there is no further one: ``exhausted`` says why, if not the cap."""
+        with self.together():
+            asked = self._ask()
+        if asked is None:
+            return None
+        trial, number, assignment = asked
+        self._running[number] = trial
+        return number, assignment
+
+    def _ask(self) -> tuple[optuna.trial.Trial, int, Assignment] | None:
         number = self._asked
         if not self._waiting:
             if number >= self._spec.run_cap or self.exhausted:
@@ -140,8 +160,7 @@ class Search:
             self._waiting -= 1
             number = trial.user_attrs[NUMBER]
         self._asked = max(self._asked, number + 1)
-        self._running[number] = trial
-        return number, assignment
+        return trial, number, assignment
 
     def enqueue(self, number: int, point: Mapping[str, Any]) -> None:
         """What is asked for next: a point under Optuna's names."""
@@ -198,14 +217,15 @@ class Search:
     def report(self, number: int, epoch: int, value: float, *, annealed: bool, collapsed: bool = False) -> None:
         """The searched metric after an epoch; whether annealing had ended, and the posterior was collapsed."""
         trial = self._running[number]
-        if collapsed:  # a resumed sweep must leave out of its rungs what this one did
-            trial.set_user_attr(COLLAPSED, [*trial.user_attrs.get(COLLAPSED, ()), epoch])
-        if annealed and ANNEALED not in trial.user_attrs:
-            trial.set_user_attr(ANNEALED, epoch)
-        if self._spec.metrics:  # Optuna keeps no values by epoch of several metrics
-            trial.set_user_attr(f"{VALUE}{epoch}", value)
-        else:
-            trial.report(value, step=epoch)
+        with self.together():
+            if collapsed:  # a resumed sweep must leave out of its rungs what this one did
+                trial.set_user_attr(COLLAPSED, [*trial.user_attrs.get(COLLAPSED, ()), epoch])
+            if annealed and ANNEALED not in trial.user_attrs:
+                trial.set_user_attr(ANNEALED, epoch)
+            if self._spec.metrics:  # Optuna keeps no values by epoch of several metrics
+                trial.set_user_attr(f"{VALUE}{epoch}", value)
+            else:
+                trial.report(value, step=epoch)
 
     def began(self, number: int, data: str) -> None:
         """A trial has its data; their fingerprint is kept for later sweeps."""
@@ -233,18 +253,20 @@ class Search:
 
         State = optuna.trial.TrialState
         trial = self._running.pop(number)
-        for name, fact in ((METRICS, self._outcome.kept(metrics)), (REASON, reason), (SECONDS, seconds), (OUTCOME, outcome)):
-            trial.set_user_attr(name, fact)
-        for name, violation in self._violations(outcome, metrics, violations).items():
-            trial.set_constraint(name, violation)
-        values = self._outcome.scores(metrics) if self._spec.metrics else None if value is None else [value]
-        deaf = self._spec.method == "cmaes" and outcome == "COLLAPSED"  # it knows no constraints: what collapsed teaches nothing
-        if values is not None and outcome in ("COMPLETE", "COLLAPSED") and not deaf:
-            self._study.tell(trial, values)
-        elif outcome in ("PRUNED", "COLLAPSED"):
-            self._study.tell(trial, state=State.PRUNED)
-        else:
-            self._study.tell(trial, state=State.FAIL)
+        with self.together():
+            for name, fact in ((METRICS, self._outcome.kept(metrics)), (REASON, reason), (SECONDS, seconds), (OUTCOME, outcome)):
+                trial.set_user_attr(name, fact)
+            for name, violation in self._violations(outcome, metrics, violations).items():
+                trial.set_constraint(name, violation)
+            values = self._outcome.scores(metrics) if self._spec.metrics else None if value is None else [value]
+            # CMA-ES knows no constraints: what collapsed teaches it nothing.
+            deaf = self._spec.method == "cmaes" and outcome == "COLLAPSED"
+            if values is not None and outcome in ("COMPLETE", "COLLAPSED") and not deaf:
+                self._study.tell(trial, values)
+            elif outcome in ("PRUNED", "COLLAPSED"):
+                self._study.tell(trial, state=State.PRUNED)
+            else:
+                self._study.tell(trial, state=State.FAIL)
 
     def _violations(
         self, outcome: TrialState, metrics: Mapping[str, float], violations: Mapping[str, float] | None = None

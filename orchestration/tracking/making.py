@@ -5,9 +5,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dashboards.home import sqlite_file
+from orchestration.sqlite_journal import IN_ORDER, WRITE_AHEAD, log_of, may_write_ahead
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 @contextlib.contextmanager
@@ -46,3 +53,25 @@ def make_whole(uri: str) -> None:
     with draft.open("rb+") as made:
         os.fsync(made.fileno())
     draft.replace(file)
+
+
+def write_ahead(uri: str, client: MlflowClient) -> Path | None:
+    """Lets an SQLite database be written the faster way, if it may; its log then, which whoever wants to be sure must sync.
+
+    One that is in use just now is left as it is.
+    """
+    file = sqlite_file(uri)
+    if file is None or not may_write_ahead(file):
+        return None
+    from sqlalchemy import event
+
+    try:
+        with contextlib.closing(sqlite3.connect(file, timeout=1.0)) as database:
+            if database.execute(WRITE_AHEAD).fetchone() != ("wal",):
+                return None
+    except sqlite3.OperationalError:
+        return None
+    engine = client._tracking_client.store.engine
+    event.listen(engine, "connect", lambda connection, _: connection.execute(IN_ORDER))
+    engine.dispose()  # of connections that were made before
+    return log_of(file)

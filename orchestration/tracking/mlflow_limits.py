@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 MAX_PARAM, MAX_TAG = 6000, 8000
 """Cut silently beyond, in characters."""
-MAX_BATCH = 100
-"""Refused beyond, in parameters or tags a request."""
+MAX_BATCH, MAX_METRICS = 100, 800
+"""Refused beyond, in parameters or tags a request, and in metrics; a thousand things at most in all."""
+P = TypeVar("P")
+M = TypeVar("M")
+T = TypeVar("T")
 
 
 def as_text(value: Any) -> str:
@@ -27,6 +30,12 @@ def cut_all(values: Mapping[str, str], limit: int) -> dict[str, str]:
     return {name: cut(value, limit) for name, value in values.items()}
 
 
-def chunks(items: list[tuple[str, str]]) -> Iterable[list[tuple[str, str]]]:
-    """As many as one request takes."""
-    return (items[start : start + MAX_BATCH] for start in range(0, len(items), MAX_BATCH))
+def batches(
+    params: Sequence[P], metrics: Sequence[M], tags: Sequence[T]
+) -> Iterator[tuple[Sequence[P], Sequence[M], Sequence[T]]]:
+    """What one request after the other takes of each; nothing where there is nothing."""
+    starts = range(0, max(len(params), len(tags)), MAX_BATCH)
+    count = max(len(starts), len(range(0, len(metrics), MAX_METRICS)))
+    for at in range(count):
+        some = slice(at * MAX_BATCH, (at + 1) * MAX_BATCH)
+        yield params[some], metrics[at * MAX_METRICS : (at + 1) * MAX_METRICS], tags[some]

@@ -1,32 +1,34 @@
 """The only writer of MLflow: one run a sweep, below it one run a trial, found again by their tags and never doubled.
 
-Takes the entries of the spool one by one. Each may come again: runs are looked for before they are made, parameters
-that are there are left alone, and a metric point that is there is not written twice.
+Takes the entries of the spool, those of one trial that wait together as one. Each may come again: runs are looked for before
+they are made, parameters that are there are left alone, and a metric point that is there is not written twice.
 """
 
 from __future__ import annotations
 
 import json
-import math
+import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestration.pictures import FOLDER as PICTURES
 from orchestration.pictures import TAG as HAS_PICTURES
 from orchestration.tracking.datasets import DATASET, dataset_inputs
-from orchestration.tracking.making import alone, make_whole
-from orchestration.tracking.mlflow_limits import MAX_PARAM, MAX_TAG, as_text, chunks, cut, cut_all
+from orchestration.tracking.making import alone, make_whole, write_ahead
+from orchestration.tracking.mlflow_limits import MAX_PARAM, MAX_TAG, as_text, batches, cut, cut_all
 from orchestration.tracking.model_files import FOLDER, write_model_files
 from orchestration.tracking.note import NOTE, fill_in
 from orchestration.tracking.outage import is_outage, quiet_mlflow
+from orchestration.tracking.story import OF_TRIALS, Entry, Point, Story, story_of
 from orchestration.tracking.view import quoted, view_tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 EXPERIMENT = "vae-sweeps"
 _TRIAL_STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "COLLAPSED": "FINISHED", "FAILED": "FAILED", "STOPPED": "KILLED"}
@@ -64,24 +66,39 @@ class Records:
         self._known: _Known | None = None
         self._points: dict[str, set[tuple[str, int, float]]] = {}
         """Of each reopened run: (name, step, value) of every metric point."""
+        self._roots: dict[str, str] = {}
+        """Where each run that is under way keeps its artifacts."""
+        self._log: Path | None = None
+        """The write-ahead log of an SQLite database that has one."""
 
-    def write(self, entry: Mapping[str, Any]) -> None:
-        """Writes one entry.
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Writes one entry, or several of one trial that ``story.together`` has put together.
 
         Raises:
             Exception: whatever went wrong; ``is_outage`` tells whether to come again with it. Nothing that was
                 found in the store before is believed after that.
         """
-        write = _WRITERS[entry["op"]]
         try:
-            write(self, entry)
+            self._write(entries)
         except Exception as error:
             from mlflow.exceptions import MlflowException
 
             self._known = None
             if not isinstance(error, MlflowException) or is_outage(error):
                 raise
-            write(self, entry)  # refused, perhaps only since its run was deleted by hand meanwhile
+            self._write(entries)  # refused, perhaps only since its run was deleted by hand meanwhile
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        if entries[0]["op"] in OF_TRIALS:
+            self._write_story(story_of(entries))
+        else:
+            _WRITERS[entries[0]["op"]](self, entries[0])
+
+    def settle(self) -> None:
+        """What was written survives a power cut from here on; of a server that is its own affair."""
+        if self._log is not None and self._log.exists():
+            with self._log.open("rb") as log:
+                os.fdatasync(log.fileno())
 
     @property
     def _store(self) -> MlflowClient:
@@ -93,6 +110,7 @@ class Records:
                 make_whole(self._uri)
                 client = MlflowClient(tracking_uri=self._uri)
                 client.get_experiment_by_name(EXPERIMENT)  # the first request makes the tables
+                self._log = write_ahead(self._uri, client)
             self._client = client
         return self._client
 
@@ -129,7 +147,7 @@ class Records:
             known.parent = run.info.run_id
         return known.parent
 
-    def _trial(self, entry: Mapping[str, Any], tags: Mapping[str, str]) -> tuple[str, bool]:
+    def _trial(self, entry: Entry, tags: Mapping[str, str]) -> tuple[str, bool]:
         """The trial's run, and whether it was there before."""
         name, number, seed = entry["sweep"], entry["trial"], entry["seed"]
         known = self._sweep(name)
@@ -141,17 +159,20 @@ class Records:
             "mlflow.parentRunId": self._parent(name, {}, entry["at"]),
             "sweep": name,
             "trial.number": str(number),
-            "trial.state": "RUNNING",
         }
         if seed is not None:
             own["seed"] = str(seed)
         run = self._store.create_run(
-            known.experiment, start_time=entry["at"], tags={**tags, **own}, run_name=f"{name}/{number:03d}"
+            known.experiment,
+            start_time=entry["at"],
+            tags={"trial.state": "RUNNING", **tags, **own},
+            run_name=f"{name}/{number:03d}",
         )
         known.trials[number, seed] = run.info.run_id
+        self._roots[run.info.run_id] = run.info.artifact_uri
         return str(run.info.run_id), False
 
-    def _write_open(self, entry: Mapping[str, Any]) -> None:
+    def _write_open(self, entry: Entry) -> None:
         tags = cut_all(entry["tags"], MAX_TAG)
         known = self._sweep(entry["sweep"])
         found = known.parent is not None
@@ -162,72 +183,96 @@ class Records:
         self._store.log_text(run_id, entry["source"], "sweep.yaml")
         self._store.set_experiment_tag(known.experiment, *view_tag(entry["sweep"], entry["tags"], entry["at"]))
 
-    def _write_started(self, entry: Mapping[str, Any]) -> None:
-        tags = cut_all(entry["tags"], MAX_TAG)
-        run_id, found = self._trial(entry, tags)
-        logged: Mapping[str, str] = {}
+    def _write_story(self, story: Story) -> None:
+        started, ended = story.started, story.ended
+        tags = cut_all(dict(started["tags"]), MAX_TAG) if started is not None else {}
+        last = {} if ended is None else self._last_tags(ended)
+        pictured = {HAS_PICTURES: "True"} if story.pictures else {}
+        run_id, found = self._trial(story.first, {**tags, **story.tags, **pictured, **last})
+        params = {name: as_text(value) for name, value in started["params"].items()} if started is not None else {}
+        params = cut_all(params, MAX_PARAM)
+        due = {}
         if found:
-            run = self._store.get_run(run_id)
-            logged = run.data.params
-            self._points[run_id] = self._history(run)
-            self._store.update_run(run_id, status="RUNNING")
-            self._set_tags(run_id, {**tags, "trial.state": "RUNNING", "trial.reason": ""})
-        params = cut_all({name: as_text(value) for name, value in entry["params"].items()}, MAX_PARAM)
-        changed = sorted(name for name in params if name in logged and logged[name] != params[name])
-        if changed:  # a parameter cannot be overwritten, and a differing one would have its whole batch refused
-            self._set_tags(run_id, {"params.changed": cut(", ".join(changed), MAX_TAG)})
-        self._log_params(run_id, {name: value for name, value in params.items() if name not in logged})
-        if entry["config"] is not None:
-            self._store.log_text(run_id, entry["config"], "config.yaml")
-        if entry.get("schedule") is not None:  # its tag may have been cut
-            self._store.log_text(run_id, entry["schedule"], "schedule.json")
-        if entry.get(DATASET) is not None:  # known by name and digest: the same again adds nothing
-            self._store.log_inputs(run_id, datasets=dataset_inputs(json.loads(entry[DATASET])))
-
-    def _write_epoch(self, entry: Mapping[str, Any]) -> None:
-        from mlflow.entities import Metric, RunTag
-
-        run_id, _ = self._trial(entry, {})
-        epoch, at = entry["epoch"], entry["at"]
+            due = {**story.tags, **pictured, **last}
+            if started is not None:
+                params = self._reopen(run_id, tags, params)
         written = self._points.get(run_id, set())
-        metrics, tags = [], []
-        for name, value in entry["metrics"].items():
-            if not math.isfinite(value):  # MLflow would store inf as 1.8e308
-                tags.append(RunTag(f"nonfinite.{name}", f"{value} at epoch {epoch}"))
-            elif (name, epoch, value) not in written:
-                metrics.append(Metric(name, value, at, epoch))
-        if metrics or tags:
-            self._store.log_batch(run_id, metrics=metrics, tags=tags)
+        points = [point for point in story.points if (point.name, point.epoch, point.value) not in written]
+        self._log_batches(run_id, params, points, due)
+        if started is not None:
+            self._keep_origins(run_id, started)
+        for directory in story.pictures:
+            self._keep_files(run_id, directory, PICTURES)
+        for directory in story.artifacts:
+            self._keep_files(run_id, directory)
+            with tempfile.TemporaryDirectory(prefix="vae-sweeps-") as scratch:
+                if write_model_files(Path(directory) / FOLDER, run_id, Path(scratch)) is not None:
+                    self._keep_files(run_id, scratch, FOLDER)
+        if ended is not None:
+            self._store.set_terminated(run_id, _TRIAL_STATUS[ended["state"]], end_time=ended["at"])
+            self._roots.pop(run_id, None)
 
-    def _write_pictures(self, entry: Mapping[str, Any]) -> None:
-        _require_directory(entry)
-        run_id, _ = self._trial(entry, {})
-        self._store.log_artifacts(run_id, entry["directory"], PICTURES)
-        self._set_tags(run_id, {HAS_PICTURES: "True"})
+    @staticmethod
+    def _last_tags(ended: Entry) -> dict[str, str]:
+        took = f"{ended['seconds']:.3f}"
+        return {"trial.state": ended["state"], "trial.reason": cut(ended["reason"], MAX_TAG), "duration_s": took}
 
-    def _write_artifacts(self, entry: Mapping[str, Any]) -> None:
-        _require_directory(entry)
-        run_id, _ = self._trial(entry, {})
-        self._store.log_artifacts(run_id, entry["directory"])
-        with tempfile.TemporaryDirectory() as scratch:
-            model = write_model_files(Path(entry["directory"]) / FOLDER, run_id, Path(scratch))
-            if model is not None:
-                self._store.log_artifacts(run_id, scratch, FOLDER)
+    def _reopen(self, run_id: str, tags: Mapping[str, str], params: Mapping[str, str]) -> dict[str, str]:
+        """Lets a run that was there before be RUNNING again; returns those of the parameters that it has not."""
+        run = self._store.get_run(run_id)
+        logged = run.data.params
+        self._points[run_id] = self._history(run)
+        self._roots[run_id] = run.info.artifact_uri
+        self._store.update_run(run_id, status="RUNNING")
+        changed = sorted(name for name in params if name in logged and logged[name] != params[name])
+        # A parameter cannot be overwritten, and a differing one would have its whole batch refused.
+        named = {"params.changed": cut(", ".join(changed), MAX_TAG)} if changed else {}
+        self._set_tags(run_id, {**tags, "trial.state": "RUNNING", "trial.reason": "", **named})
+        return {name: value for name, value in params.items() if name not in logged}
 
-    def _write_ended(self, entry: Mapping[str, Any]) -> None:
-        run_id, _ = self._trial(entry, {})
-        took = {"duration_s": f"{entry['seconds']:.3f}"}
-        self._set_tags(run_id, {"trial.state": entry["state"], "trial.reason": cut(entry["reason"], MAX_TAG), **took})
-        self._store.set_terminated(run_id, _TRIAL_STATUS[entry["state"]], end_time=entry["at"])
+    def _log_batches(self, run_id: str, params: Mapping[str, str], points: list[Point], tags: Mapping[str, str]) -> None:
+        """In as many requests as the limits want."""
+        from mlflow.entities import Metric, Param, RunTag
 
-    def _write_note(self, entry: Mapping[str, Any]) -> None:
+        for some_params, some_points, some_tags in batches(list(params.items()), points, list(tags.items())):
+            self._store.log_batch(
+                run_id,
+                metrics=[Metric(point.name, point.value, point.timestamp_ms, point.epoch) for point in some_points],
+                params=[Param(name, value) for name, value in some_params],
+                tags=[RunTag(name, value) for name, value in some_tags],
+            )
+
+    def _keep_files(self, run_id: str, directory: str, folder: str | None = None) -> None:
+        if not Path(directory).is_dir():  # MLflow would pass over it in silence
+            raise FileNotFoundError(f"the artifacts to be kept are gone: {directory}")
+        self._artifacts(run_id).log_artifacts(directory, folder)
+
+    def _keep_origins(self, run_id: str, started: Entry) -> None:
+        texts = {"config.yaml": started["config"], "schedule.json": started.get("schedule")}  # whose tag may have been cut
+        with tempfile.TemporaryDirectory(prefix="vae-sweeps-") as scratch:
+            for name, text in texts.items():
+                if text is not None:
+                    (Path(scratch) / name).write_text(text, encoding="utf-8")
+                    self._artifacts(run_id).log_artifact(str(Path(scratch) / name))
+        if started.get(DATASET) is not None:  # known by name and digest: the same again adds nothing
+            self._store.log_inputs(run_id, datasets=dataset_inputs(json.loads(started[DATASET])))
+
+    def _artifacts(self, run_id: str) -> ArtifactRepository:
+        """Where a run keeps its files; MLflow's client would ask for the run first, each time."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        if run_id not in self._roots:
+            self._roots[run_id] = self._store.get_run(run_id).info.artifact_uri
+        return get_artifact_repository(self._roots[run_id], tracking_uri=self._uri)
+
+    def _write_note(self, entry: Entry) -> None:
         run_id = self._parent(entry["sweep"], {}, entry["at"])
         known = self._sweep(entry["sweep"])
         runs = {number: run for (number, _), run in known.trials.items()}
         note = cut(fill_in(entry["markdown"], known.experiment, runs), MAX_TAG)
         self._set_tags(run_id, {NOTE: note, "budget.used": entry.get("budget_used", "")})
 
-    def _write_closed(self, entry: Mapping[str, Any]) -> None:
+    def _write_closed(self, entry: Entry) -> None:
         run_id = self._parent(entry["sweep"], {}, entry["at"])
         ended_by = cut(entry.get("ended_by", ""), MAX_TAG)  # a spool of an earlier version has none
         self._set_tags(run_id, {"state": entry["state"], "duration_s": f"{entry['seconds']:.3f}", "ended_by": ended_by})
@@ -238,33 +283,14 @@ class Records:
         return {(point.key, point.step, point.value) for history in histories for point in history}
 
     def _set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        for chunk in chunks(list(tags.items())):
-            self._store.log_batch(run_id, tags=[RunTag(name, value) for name, value in chunk])
-
-    def _log_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        from mlflow.entities import Param
-
-        for chunk in chunks(list(params.items())):
-            self._store.log_batch(run_id, params=[Param(name, value) for name, value in chunk])
+        self._log_batches(run_id, {}, [], tags)
 
 
-_WRITERS: Mapping[str, Callable[[Records, Mapping[str, Any]], None]] = {
+_WRITERS: Mapping[str, Callable[[Records, Entry], None]] = {
     "open": Records._write_open,
-    "started": Records._write_started,
-    "epoch": Records._write_epoch,
-    "pictures": Records._write_pictures,
-    "artifacts": Records._write_artifacts,
-    "ended": Records._write_ended,
     "note": Records._write_note,
     "closed": Records._write_closed,
 }
-
-
-def _require_directory(entry: Mapping[str, Any]) -> None:
-    if not Path(entry["directory"]).is_dir():  # MLflow would pass over it in silence
-        raise FileNotFoundError(f"the artifacts to be kept are gone: {entry['directory']}")
 
 
 def _all_runs(client: MlflowClient, experiment: str, filter_string: str) -> list[Run]:

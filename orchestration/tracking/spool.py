@@ -12,7 +12,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,11 +104,11 @@ class Spool:
             lines.append(Line(raw.decode(errors="replace"), end))
         return lines
 
-    def delivered(self, line: Line) -> None:
-        """Marks this line, and thereby all before it, as sent."""
+    def delivered(self, lines: Sequence[Line]) -> None:
+        """Marks these lines, the oldest that were not, as sent."""
         with self._lock:
-            self._sent = line.end
-            self.pending -= 1
+            self._sent = lines[-1].end
+            self.pending -= len(lines)
             if self._sent == self._size and self._size > _KEEP_BYTES:
                 self._empty()
             else:

@@ -10,10 +10,10 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dashboards.home import hide_passwords
 from orchestration.messages import TrialState
@@ -24,9 +24,14 @@ from orchestration.tracking.mlflow_limits import as_text
 from orchestration.tracking.outage import is_outage, quiet_mlflow
 from orchestration.tracking.records import Records
 from orchestration.tracking.spool import Line, Spool, SpoolBusy
+from orchestration.tracking.story import Entry, together
 
 __all__ = ["SpoolBusy", "SweepHeader", "Tracker", "quiet_mlflow", "replay_spool"]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
+_GATHER_S = 0.3
+"""After something is said: what follows so soon is sent with it."""
+_WINDOW = 100
+"""Lines that are sent before it is noted that they were."""
 
 
 @dataclass(frozen=True)
@@ -235,37 +240,56 @@ class _Delivery:
             while True:
                 self._news.clear()
                 lines = spool.read()
-                for line in lines:
-                    if not self._deliver(spool, line):
+                for start in range(0, len(lines), _WINDOW):
+                    if not self._deliver(spool, lines[start : start + _WINDOW]):
                         return
                 if not lines:
                     if self._finishing.is_set():
                         return
                     self._news.wait()
+                    self._finishing.wait(_GATHER_S)
         finally:
             spool.close()
 
-    def _deliver(self, spool: Spool, line: Line) -> bool:
-        """Sends one line, however long the store is away, or puts it aside if it is refused; False: the time is over."""
+    def _deliver(self, spool: Spool, lines: Sequence[Line]) -> bool:
+        """Sends the lines, however long the store is away; False: the time is over."""
+        entries = [json.loads(line.text) for line in lines]
+        for group in together(entries):
+            sent = self._send([entries[at] for at in group])
+            if isinstance(sent, Exception) and len(group) > 1:  # find out which of them it is
+                alone = [(at, self._send([entries[at]])) for at in group]
+            else:
+                alone = [(group[0], sent)]
+            for at, outcome in alone:
+                if outcome is None:
+                    return False
+                if isinstance(outcome, Exception):
+                    spool.reject(lines[at], outcome)
+                    self.rejected += 1
+        self._records.settle()
+        spool.delivered(lines)
+        return True
+
+    def _send(self, entries: Sequence[Entry]) -> Literal[True] | Exception | None:
+        """Whether they are in the store; why they never will be; None: the time is over."""
         pause = _FIRST_PAUSE_S
         while time.monotonic() < self._deadline:
+            done: Literal[True] | Exception = True
             try:
-                self._records.write(json.loads(line.text))
+                self._records.write(entries)
             except Exception as error:  # the thread must outlive whatever one entry does
                 if is_outage(error):
                     self._say(error)
                     self._rest(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE_S)
                     continue
-                spool.reject(line, error)
-                self.rejected += 1
+                done = error
             if self._refused:
                 self._refused = False
                 notice("MLflow takes records again")
             self.trouble = None
-            spool.delivered(line)
-            return True
-        return False
+            return done
+        return None
 
     def _say(self, error: Exception) -> None:
         """An outage is told at the end, if it lasts so long; that nobody is let in, at once."""

@@ -25,7 +25,7 @@ def test_what_is_appended_is_read_in_order_until_delivered(path: Path) -> None:
         spool.append({"n": n})
     assert numbers(spool) == [0, 1, 2, 3, 4]
     for line in spool.read()[:2]:
-        spool.delivered(line)
+        spool.delivered([line])
     spool.append({"n": 5})
     assert numbers(spool) == [2, 3, 4, 5]
     assert spool.pending == pending_lines(path) == 4
@@ -35,7 +35,7 @@ def test_a_later_process_finds_what_was_not_delivered(path: Path) -> None:
     first = Spool(path)
     for n in range(4):
         first.append({"n": n})
-    first.delivered(first.read()[0])
+    first.delivered([first.read()[0]])
     first.close()
     second = Spool(path)
     assert numbers(second) == [1, 2, 3]
@@ -66,7 +66,7 @@ def test_without_a_usable_offset_all_is_sent_again(path: Path, offset: str) -> N
     spool = Spool(path)
     for n in range(3):
         spool.append({"n": n})
-    spool.delivered(spool.read()[1])
+    spool.delivered([spool.read()[1]])
     spool._file.close()
     path.with_suffix(".sent").write_text(offset)
     assert numbers(Spool(path)) == [0, 1, 2]
@@ -86,7 +86,7 @@ def test_one_process_at_a_time(path: Path) -> None:
 def test_a_delivered_spool_is_emptied_and_used_again(path: Path) -> None:
     spool = Spool(path)
     spool.append({"n": 0})
-    spool.delivered(spool.read()[0])
+    spool.delivered([spool.read()[0]])
     spool.close()
     assert path.read_bytes() == b""
     spool = Spool(path)
@@ -100,7 +100,7 @@ def test_a_long_sweep_does_not_fill_the_disk(path: Path) -> None:
     for n in range(60):
         spool.append({"n": n, "text": "x" * 100_000})
         assert numbers(spool) == [n]
-        spool.delivered(spool.read()[0])
+        spool.delivered([spool.read()[0]])
         largest = max(largest, path.stat().st_size)
     assert largest < 2 << 20
 
@@ -112,7 +112,7 @@ def test_more_than_one_read_takes_comes_in_order(path: Path) -> None:
     seen: list[int] = []
     while lines := spool.read():
         seen += [json.loads(line.text)["n"] for line in lines]
-        spool.delivered(lines[-1])
+        spool.delivered([lines[-1]])
     assert seen == list(range(60))
 
 

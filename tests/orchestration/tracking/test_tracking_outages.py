@@ -94,18 +94,18 @@ def _sweep_until_killed(store: Path, name: str, trials: int, epochs: int) -> Non
 @pytest.mark.parametrize("offset_lost", [False, True])
 def test_a_killed_process_loses_and_doubles_nothing(store: Path, offset_lost: bool) -> None:
     name = f"killed-{offset_lost}"
-    child = multiprocessing.get_context("spawn").Process(target=_sweep_until_killed, args=(store, name, 5, 8))
+    child = multiprocessing.get_context("spawn").Process(target=_sweep_until_killed, args=(store, name, 30, 8))
     child.start()
     child.join(60)
     assert child.exitcode == -signal.SIGKILL
     spool = spool_of(store, name)
-    assert 0 < pending_lines(spool) <= 5 * 10
+    assert 0 < pending_lines(spool) <= 30 * 10
     if offset_lost:
         spool.with_suffix(".sent").unlink()
     with spool.open("a") as file:
         file.write('{"op": "epoch", "sweep": "killed", "torn')
     assert replay_spool(uri_of(store), store / "artifacts", spool) == 0
-    assert_whole(store, name, trials=5, epochs=8)
+    assert_whole(store, name, trials=30, epochs=8)
     assert not rejected_path(spool).exists()
 
 
