@@ -61,6 +61,7 @@ class Driver:
         """What unfinished trials took, until they are taken up again."""
         self._won: list[TrialView] | None = None
         """The winners, until a trial begins or ends."""
+        self._running: dict[int, TrialView] = {}
         self.trials: dict[int, TrialView] = {}
         self.ended_by: str | None = None
         """Why no further trial is asked for; None while the sweep may go on."""
@@ -120,7 +121,7 @@ class Driver:
             number, assignment = asked
             self._waiting_s.pop(number, None)
             view = TrialView(number, assignment, 0)
-            self.trials[number], self._won = view, None
+            self.trials[number], self._running[number], self._won = view, view, None
             if self._barriers is not None:
                 self._barriers.began(view)
             try:
@@ -260,12 +261,12 @@ class Driver:
 
     @property
     def running(self) -> list[TrialView]:
-        return [view for view in self.trials.values() if view.state == "RUNNING"]
+        return list(self._running.values())
 
     @property
     def at_work(self) -> int:
         """How many trials have a worker."""
-        return sum(not view.waiting for view in self.running)
+        return sum(not view.waiting for view in self._running.values())
 
     @property
     def total_trials(self) -> int:
@@ -322,6 +323,7 @@ class Driver:
 
     def _end(self, view: TrialView, state: TrialState, reason: str) -> None:
         view.state, view.reason, self._won = state, reason, None
+        self._running.pop(view.number, None)
         if state == "COMPLETE":
             view.reason = reason = "; ".join(filter(None, [reason, self._judge.no_further_seeds(self.trials.values(), view)]))
         self._limits.ended(view)

@@ -17,6 +17,7 @@ _RAY = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # the study is the state; Tune's copy grows with the trials, and nobody reads it
 }
 _WORKER = {
     "OMP_NUM_THREADS": "1",

@@ -121,7 +121,7 @@ def _fit(driver: Driver, data: TextData | ImageData | None, resources: Resources
 
 
 class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
-    """One step says one message; a reused actor begins its next trial afresh."""
+    """One step says the next message; a reused actor begins its next trial afresh."""
 
     def setup(self, config: dict[str, Any], data: TextData | ImageData | None = None, timeout_s: float | None = None) -> None:
         self._data = data
@@ -134,7 +134,10 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no type
 
     def step(self) -> dict[str, Any]:
         with watched(self._directory, self._timeout_s):
-            return {"message": next(self._messages).to_json()}
+            told = [next(self._messages)]
+            if told[0].kind == "final":  # the end follows at once
+                told.append(next(self._messages))
+            return {"messages": [message.to_json() for message in told]}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: the trial's own directory has its checkpoints."""
@@ -198,7 +201,8 @@ class DriverScheduler(_HoldsDriver, FIFOScheduler):  # type: ignore[misc]
         self._driver = driver
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        go_on = self._driver.hear(_number(trial), Message.from_json(result["message"]))
+        told = map(Message.from_json, result["messages"])
+        go_on = all(self._driver.hear(_number(trial), message) for message in told)  # up to the one that stops it
         return self.CONTINUE if go_on else self.STOP  # type: ignore[no-any-return]
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:

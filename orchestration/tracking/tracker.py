@@ -6,6 +6,7 @@ that takes. An outage of the server is therefore only a longer spool, and what a
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import threading
@@ -312,9 +313,7 @@ def _first_line(error: Exception) -> str:
 
 def _as_yaml(flat: Mapping[str, Any]) -> str:
     """The config as nested YAML, from its dotted names."""
-    from io import StringIO
-
-    from ruamel.yaml import YAML
+    import yaml
 
     nested: dict[str, Any] = {}
     for name, value in flat.items():
@@ -323,9 +322,19 @@ def _as_yaml(flat: Mapping[str, Any]) -> str:
         for part in path:
             place = place.setdefault(part, {})
         place[last] = value
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # the library leaves its type to inference
-    out = StringIO()
-    yaml.dump(nested, out)
-    return out.getvalue()
+    return yaml.dump(nested, Dumper=_dumper(), sort_keys=False, allow_unicode=True)
+
+
+@functools.cache
+def _dumper() -> Any:
+    """In C, for every trial waits for it; careful with strings, since it goes by YAML 1.1 and who reads it by 1.2."""
+    import yaml
+
+    class Dumper(yaml.CSafeDumper):
+        pass
+
+    def text(dumper: Any, value: str) -> Any:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if value[:1].isalpha() else '"')
+
+    Dumper.add_representer(str, text)
+    return Dumper

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 CHANGES = [
     "method=tpe",
     "search={seed: 3, startup_trials: 2, enqueue: [{objective.beta: 0.5}]}",
-    "run_cap=8",
+    "run_cap=24",
     "constraints=['objective.beta <= 0.8']",
 ]
 
@@ -70,7 +70,7 @@ def test_nothing_is_done_twice(
     trials = optuna.load_study(study_name="tiny", storage=open_storage(postgres.url)).get_trials()
     assert not [trial for trial in trials if not trial.state.is_finished()]
     told = Counter(trial.user_attrs["number"] for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE)
-    assert told == dict.fromkeys(range(8), 1)
+    assert told == dict.fromkeys(range(24), 1)
     attempts = Counter(trial.user_attrs.get("number", "none") for trial in trials)
-    assert {number: attempts[number] for number in range(8)} == {**dict.fromkeys(range(8), 1), 2: 2}, attempts
+    assert {number: attempts[number] for number in range(24)} == {**dict.fromkeys(range(24), 1), 2: 2}, attempts
     assert attempts["none"] == sum("rejected" in trial.user_attrs for trial in trials), "none was made for nothing"
