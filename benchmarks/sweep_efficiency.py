@@ -73,7 +73,7 @@ def epochs_for(seconds: float) -> int:
 
 
 def clocked(directory: Path) -> None:
-    """Makes every ``Trainer.run`` of this process leave word of when it began and how long it took, its caller's time left out."""
+    """Makes every ``Trainer.run`` of this process leave word of when it began and how long it took, its caller's time not."""
     from vae_core.trainer import Record, Trainer
 
     if hasattr(Trainer.run, "clocked"):
