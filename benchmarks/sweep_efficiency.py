@@ -94,7 +94,7 @@ def clocked(directory: Path) -> None:
             yield record
 
     run.clocked = True  # type: ignore[attr-defined]  # a mark on a function
-    Trainer.run = run  # type: ignore[assignment,method-assign]
+    Trainer.run = run  # type: ignore[method-assign]
 
 
 def ours(scratch: Path, trials: int, workers: int, epochs: int) -> float:
@@ -108,9 +108,9 @@ def ours(scratch: Path, trials: int, workers: int, epochs: int) -> float:
     from orchestration import launch_ray
 
     class Clocked(launch_ray.TrialTrainable):
-        def setup(self, config: dict[str, Any], **shared: Any) -> None:
+        def setup(self, config: dict[str, Any], data: Any = None, timeout_s: float | None = None) -> None:
             clocked(scratch)
-            super().setup(config, **shared)
+            super().setup(config, data, timeout_s)
 
     up_s: list[float] = []
     own = ray.init

@@ -57,7 +57,7 @@ class _Changes:
     steps: set[int] = field(default_factory=set)
 
 
-class DrivenStudy(InMemoryStorage):  # type: ignore[misc]  # Optuna's storages are typed loosely
+class DrivenStudy(InMemoryStorage):
     """One study of a database.
 
     Raises:
