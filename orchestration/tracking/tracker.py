@@ -6,7 +6,6 @@ that takes. An outage of the server is therefore only a longer spool, and what a
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import threading
@@ -20,6 +19,7 @@ from dashboards.home import hide_passwords
 from orchestration.messages import TrialState
 from orchestration.patience import notice
 from orchestration.refusals import refusal
+from orchestration.tracking.config_text import config_text
 from orchestration.tracking.datasets import DATASET
 from orchestration.tracking.mlflow_limits import as_text
 from orchestration.tracking.outage import is_outage, quiet_mlflow
@@ -124,7 +124,7 @@ class Tracker:
             own["seed"] = str(seed)
         if "training.epochs" in params:
             own["epochs"] = as_text(params["training.epochs"])
-        config = _as_yaml(params) if fingerprint else None
+        config = config_text(params) if fingerprint else None
         said = {**own, **{name: value for name, value in tags.items() if name != DATASET}}
         schedule, dataset = tags.get("schedule"), tags.get(DATASET)
         self._say_of(number, "started", params=dict(params), tags=said, config=config, schedule=schedule, dataset=dataset)
@@ -309,32 +309,3 @@ class _Delivery:
 
 def _first_line(error: Exception) -> str:
     return hide_passwords(f"{type(error).__name__}: {error}".splitlines()[0])
-
-
-def _as_yaml(flat: Mapping[str, Any]) -> str:
-    """The config as nested YAML, from its dotted names."""
-    import yaml
-
-    nested: dict[str, Any] = {}
-    for name, value in flat.items():
-        *path, last = name.split(".")
-        place = nested
-        for part in path:
-            place = place.setdefault(part, {})
-        place[last] = value
-    return yaml.dump(nested, Dumper=_dumper(), sort_keys=False, allow_unicode=True)
-
-
-@functools.cache
-def _dumper() -> Any:
-    """In C, for every trial waits for it; careful with strings, since it goes by YAML 1.1 and who reads it by 1.2."""
-    import yaml
-
-    class Dumper(yaml.CSafeDumper):
-        pass
-
-    def text(dumper: Any, value: str) -> Any:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if value[:1].isalpha() else '"')
-
-    Dumper.add_representer(str, text)
-    return Dumper

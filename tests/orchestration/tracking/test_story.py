@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from orchestration.tracking.config_text import config_text
 from orchestration.tracking.mlflow_limits import batches
 from orchestration.tracking.story import story_of, together
-from orchestration.tracking.tracker import _as_yaml
 
 
 def entry(op: str, trial: int | None = None, seed: int = 0, **details: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def test_a_config_is_read_as_it_was_written() -> None:
 
     texts = ["1e-3", "yes", "null", "0o17", "", "é: x", ".5", "a\nb", "~", "-", "nan", "True", "12:30", "plain"]
     flat = {"a.texts": texts, "a.b.lr": 1e-5, "a.b.big": 1e16, "a.none": None, "flag": True, "many": [1e-7, 3]}
-    read = YAML(typ="safe", pure=True).load(_as_yaml(flat))
+    read = YAML(typ="safe", pure=True).load(config_text(flat))
     assert read == {
         "a": {"texts": texts, "b": {"lr": 1e-5, "big": 1e16}, "none": None},
         "flag": True,
