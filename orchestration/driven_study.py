@@ -29,18 +29,10 @@ _STUDY = 0
 """The only one that is held."""
 
 
-def driven(study: optuna.Study, database: optuna.storages.BaseStorage) -> optuna.Study:
-    """The study, kept in ``database``, as its one driver holds it; one that ends with this process as it is."""
-    if not isinstance(database, PatientStorage):
-        return study
+def hold(study: optuna.Study, database: PatientStorage) -> optuna.Study:
+    """The study, kept in ``database``, as its one driver holds it."""
     database.write_ahead()
     return optuna.load_study(study_name=study.study_name, storage=DrivenStudy(database, study.study_name))
-
-
-def together(study: optuna.Study) -> contextlib.AbstractContextManager[None]:
-    """What is changed within reaches the database as a whole."""
-    storage = study._storage
-    return storage.together() if isinstance(storage, DrivenStudy) else contextlib.nullcontext()
 
 
 @dataclass

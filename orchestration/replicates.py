@@ -24,7 +24,7 @@ from orchestration.spec.early_terminate import Wilcoxon
 from orchestration.spec.replication import first_seed
 from orchestration.spec.search_space import Assignment
 from orchestration.spec.sections import Search as Options
-from orchestration.stored import open_storage, replicates_of
+from orchestration.stored import driven, open_storage, replicates_of
 from orchestration.study import Search
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ def _replicated(spec: SweepSpec, url: str, points: Search) -> Search:
     if spec.seeds == 1:
         return points
     import optuna
-
-    from orchestration.driven_study import driven
 
     storage, directions = open_storage(url), [metric.goal for metric in spec.objectives]
     study = optuna.create_study(study_name=replicates_of(spec.name), storage=storage, directions=directions, load_if_exists=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Collection
@@ -45,6 +46,25 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
     return open_patiently(url)
 
 
+def driven(study: optuna.Study, storage: optuna.storages.BaseStorage) -> optuna.Study:
+    """The study as its one driver holds it; one that ends with this process as it is, and without a database's libraries."""
+    import optuna
+
+    if isinstance(storage, optuna.storages.InMemoryStorage):
+        return study
+    from orchestration.driven_study import hold
+    from orchestration.patient_storage import PatientStorage
+
+    assert isinstance(storage, PatientStorage), "of open_storage"
+    return hold(study, storage)
+
+
+def together(study: optuna.Study) -> contextlib.AbstractContextManager[None]:
+    """What is changed within reaches the study's database as a whole, or not at all."""
+    of_driver = getattr(study._storage, "together", None)
+    return contextlib.nullcontext() if of_driver is None else of_driver()
+
+
 def new_study(spec: SweepSpec, url: str, text: str) -> optuna.Study:
     """A study that keeps ``text``; in place of one that a killed process had only begun to make.
 
@@ -52,8 +72,6 @@ def new_study(spec: SweepSpec, url: str, text: str) -> optuna.Study:
         LaunchError: the name is taken.
     """
     import optuna
-
-    from orchestration.driven_study import driven
 
     storage = open_storage(url)
     make = functools.partial(

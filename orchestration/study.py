@@ -35,7 +35,7 @@ from orchestration.samplers import Draw, make_sampler
 from orchestration.spec import SweepSpec
 from orchestration.spec.constraints import Constraints
 from orchestration.spec.search_space import Assignment, SearchSpace, planned_trials
-from orchestration.stored import SPEC, new_study, open_storage
+from orchestration.stored import SPEC, driven, new_study, open_storage, together
 
 if TYPE_CHECKING:
     import optuna
@@ -73,8 +73,6 @@ class Search:
 
     def together(self) -> AbstractContextManager[None]:
         """What is changed within reaches the study's database as a whole, or not at all."""
-        from orchestration.driven_study import together
-
         return together(self._study)
 
     @property
@@ -117,8 +115,6 @@ class Search:
     def resume(cls, spec: SweepSpec, url: str) -> Search:
         """An earlier study; trials that ran when it ended wait to be gone on with."""
         import optuna
-
-        from orchestration.driven_study import driven
 
         storage = open_storage(url)
         return cls(spec, driven(optuna.load_study(study_name=spec.name, storage=storage), storage))
