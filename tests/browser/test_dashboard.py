@@ -100,8 +100,7 @@ def test_a_click_on_a_code_shows_its_example(tab: Any, served: str) -> None:
     tab.goto(page_url("trial", served, sweep=NAME, trial=0))
     tab.get_by_text("No example is chosen.").wait_for()
     point = tab.locator(".js-plotly-plot", has_text="Codes of validation examples").locator(".scatterlayer .point").first
-    point.scroll_into_view_if_needed()
-    box = point.bounding_box()
+    box = where_it_stays(tab, point)
     tab.mouse.move(box["x"] + box["width"] / 2 - 1, box["y"] + box["height"] / 2 - 1)
     tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -112,6 +111,15 @@ def test_a_click_on_a_code_shows_its_example(tab: Any, served: str) -> None:
 
 def click_first_button(tab: Any, row: int) -> None:
     """Clicks the button of a row's first column, which a table draws on a canvas: 35 pixels a row, behind the boxes."""
-    box = tab.get_by_test_id("stDataFrame").first.bounding_box()
-    tab.wait_for_timeout(1500)
+    box = where_it_stays(tab, tab.get_by_test_id("stDataFrame").first)
     tab.mouse.click(box["x"] + 35 + 40, box["y"] + 35 * row + 17)
+
+
+def where_it_stays(tab: Any, locator: Any) -> dict[str, float]:
+    """Where an element is in sight, once nothing above it moves it any more."""
+    boxes: list[dict[str, float]] = []
+    while len(boxes) < 4 or any(box != boxes[-1] for box in boxes[-4:]):
+        locator.scroll_into_view_if_needed()
+        boxes.append(locator.bounding_box())
+        tab.wait_for_timeout(400)
+    return boxes[-1]
