@@ -15,10 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dashboards.analyses.comparison import compare
-from dashboards.analyses.scores import compared, metric_of
+from dashboards.analyses.sampling import no_random_sample
+from dashboards.analyses.scores import compared, configurations
 from dashboards.analysis import goal_of
 from dashboards.records import load_trials, sweep_row
+from dashboards.replicates import grouped, seeds_of
 from dashboards.reports import clean, escape, metric_cell
+from dashboards.standing import words_of
 from dashboards.words import BEWARE, listed, number
 
 FORMATS = ("table", "markdown", "csv", "json", "latex")
@@ -41,7 +44,7 @@ _LEVEL = 0.05
 def load_compared(
     names: Sequence[str], *, home: str | Path | None = None, tracking_uris: Mapping[str, str] | None = None
 ) -> dict[str, tuple[pd.DataFrame, pd.Series[Any]]]:
-    """What ``compare`` takes, by name.
+    """What ``compare`` takes, by name: trials, or of a sweep with seeds its configurations.
 
     Raises:
         UnknownSweep: with the nearest name.
@@ -50,7 +53,8 @@ def load_compared(
     found = {}
     for name in names:
         where: dict[str, Any] = {"home": home, "tracking_uri": (tracking_uris or {}).get(name)}
-        found[name] = (load_trials(name, **where), sweep_row(name, **where))
+        sweep = sweep_row(name, **where)
+        found[name] = (grouped(load_trials(name, **where), sweep), sweep)
     return found
 
 
@@ -111,7 +115,8 @@ def verdict(table: pd.DataFrame, sweeps: Mapping[str, tuple[pd.DataFrame, pd.Ser
     minimize = goal_of(metric, next(iter(sweeps.values()))[1]) == "minimize"
     order = ranked.sort_values("best", ascending=minimize, kind="stable")
     first = order.iloc[0]
-    told = [f"The best {metric} is {number(first['best'])}, of {first['sweep']} (trial {first['trial']})."]
+    who = words_of(int(first["trial"]), seeds_of(sweeps[first["sweep"]][1]))
+    told = [f"The best {metric} is {number(first['best'])}, of {first['sweep']} ({who})."]
     equal = table[table["at_equal_hours"].notna()].sort_values("at_equal_hours", ascending=minimize, kind="stable")
     if len(equal) > 1:
         scores = listed(f"{number(row['at_equal_hours'])} ({row['sweep']})" for _, row in equal.iterrows())
@@ -122,18 +127,25 @@ def verdict(table: pd.DataFrame, sweeps: Mapping[str, tuple[pd.DataFrame, pd.Ser
 
 
 def _beyond_chance(first: str, second: str, sweeps: Mapping[str, tuple[pd.DataFrame, pd.Series[Any]]], metric: str) -> str:
-    """Whether the scores of all trials differ: Mann and Whitney's (1947) test, which asks for no distribution."""
+    """Whether the scores of all configurations differ: Mann and Whitney's (1947) test, which asks for no distribution, but for
+    independent draws: a configuration under several seeds counts once, and what a search chose is not tested."""
     from scipy.stats import mannwhitneyu
 
-    one, two = (compared(sweeps[name][0], metric_of(sweeps[name][1], None))[metric] for name in (first, second))
+    for name in (first, second):
+        if why := no_random_sample(*sweeps[name]):
+            return f"No test says whether {first} and {second} differ: the scores of {name} are no random sample ({why})."
+    among = {name: (compared(sweeps[name][0], metric), sweeps[name][1]) for name in (first, second)}
+    one, two = (trials.groupby(configurations(trials, sweep))[metric].mean() for trials, sweep in among.values())
+    replicated = any(seeds_of(sweep) > 1 or configurations(trials, sweep).duplicated().any() for trials, sweep in among.values())
+    noun = "configuration" if replicated else "trial"
     if min(len(one), len(two)) < 3:
         return f"{second} has too few scores, or {first}, to say whether theirs differ beyond chance."
     p = float(mannwhitneyu(one, two).pvalue)
     share = float((one.to_numpy()[:, None] < two.to_numpy()[None, :]).mean())
     verb = "differ" if p <= _LEVEL else "cannot be told apart"
     return (
-        f"The scores of all trials of {first} and {second} {verb} (Mann-Whitney, p {'< 0.001' if p < 0.001 else f'{p:.3f}'}):"
-        f" a trial of {first} is lower than one of {second} in {share:.0%} of the pairs."
+        f"The scores of all {noun}s of {first} and {second} {verb} (Mann-Whitney, p {'< 0.001' if p < 0.001 else f'{p:.3f}'}):"
+        f" a {noun} of {first} is lower than one of {second} in {share:.0%} of the pairs."
     )
 
 
@@ -149,8 +161,7 @@ def _unfair(table: pd.DataFrame) -> list[str]:
 
 def _cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     shown = [name for name in _HEADINGS if name == "sweep" or table[name].notna().any()]
-    metric = str(table["metric"].iloc[0])
-    rows = [[_cell(name, row[name], metric) for name in shown] for _, row in table.iterrows()]
+    rows = [[_cell(name, row[name], str(row["metric"])) for name in shown] for _, row in table.iterrows()]
     return [_HEADINGS[name] for name in shown], rows
 
 

@@ -205,16 +205,23 @@ def _replicates(table: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     return [f"{column}, mean ± standard deviation between seeds: {'; '.join([*told, *more])}."] if told else []
 
 
-def _test_order(table: pd.DataFrame, sweep: pd.Series[Any]) -> str:
-    """Whether the test set, which chose nothing, agrees about the first two."""
+def order_on_test(first: pd.Series[Any], second: pd.Series[Any], sweep: pd.Series[Any]) -> tuple[str, str, str] | None:
+    """Whether the test set, which chose nothing, agrees that the first is better: its metric, the verdict, both scores."""
     column = "test/" + str(sweep["metric"]).rpartition("/")[2]
-    if column not in table or table[column].iloc[:2].isna().any():
-        return ""
-    first, second = float(table[column].iloc[0]), float(table[column].iloc[1])
-    gain = second - first if goal_of(column, sweep) == "minimize" else first - second
+    if pd.isna(first.get(column)) or pd.isna(second.get(column)):
+        return None
+    gain = float(second[column]) - float(first[column])
+    gain = gain if goal_of(column, sweep) == "minimize" else -gain
     verdict = "agrees" if gain > 0 else "does NOT agree" if gain < 0 else "tells no difference"
+    return column, verdict, f"{number(first[column])} against {number(second[column])}"
+
+
+def _test_order(table: pd.DataFrame, sweep: pd.Series[Any]) -> str:
+    if (found := order_on_test(table.iloc[0], table.iloc[1], sweep)) is None:
+        return ""
+    column, verdict, scores = found
     fresh = f"Each is of one seed; vae-sweeps confirm {sweep['name']} gives means over fresh ones."
-    told = f" {column} {verdict}: {number(first)} against {number(second)}."
+    told = f" {column} {verdict}: {scores}."
     return told if "schedule" in table else f"{told} {fresh}"
 
 

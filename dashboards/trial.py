@@ -14,6 +14,7 @@ from dashboards.home import resolve_home
 from dashboards.pareto import several_metrics
 from dashboards.records import load_trials, sweep_row
 from dashboards.replicates import grouped, seeds_of
+from dashboards.run_columns import unclipped
 from dashboards.schedules import last_parameters
 from dashboards.store import open_store, tag_of
 
@@ -30,6 +31,12 @@ class TrialRecord:
     metrics: dict[str, float]
     """The last value of each."""
     tags: dict[str, str]
+
+    @property
+    def knows_labels(self) -> bool:
+        """Whether its model decodes, or draws codes, by a label."""
+        conditional = any(name.startswith("model.condition") and at != "null" for name, at in self.parameters.items())
+        return conditional or self.parameters.get("model.prior.kind") == "label"
 
 
 def find_trial(run: str, *, home: str | Path | None = None, tracking_uri: str | None = None) -> TrialRecord:
@@ -60,7 +67,7 @@ def trial_of(run_id: str, *, home: str | Path | None = None, tracking_uri: str |
         sweep=tag_of(found, "sweep"),
         number=int(tag_of(found, "trial.number")),
         parameters=last_parameters(found.data.tags, found.data.params),
-        metrics=dict(found.data.metrics),
+        metrics={name: unclipped(value) for name, value in found.data.metrics.items()},
         tags=dict(found.data.tags),
     )
 

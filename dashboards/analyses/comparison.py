@@ -17,7 +17,7 @@ _CURVE = {"sweep": "str", "trial": "int64", "hours": "float64", "score": "float6
 
 
 def compare(sweeps: Sweeps) -> pd.DataFrame:
-    """A row a sweep, in the order given.
+    """A row a sweep, in the order given; of one with seeds its trials are the configurations of ``grouped``.
 
     Columns: ``sweep, method, metric, trials, complete, best, trial`` (that has it), ``median``, ``hours`` (in trials),
     ``at_equal_hours`` (the best within the hours of the shortest: what one that took longer had by then), ``hypervolume`` (square

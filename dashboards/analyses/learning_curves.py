@@ -30,12 +30,14 @@ def learning_curves(curves: pd.DataFrame, trials: pd.DataFrame, sweep: pd.Series
     """
     metric = metric or str(sweep["metric"])
     trials = trials.assign(configuration=configurations(trials, sweep))
-    trials = trials.drop_duplicates(["configuration", "seed"])  # the same seed twice is the same training twice
+    # the same seed twice is the same training twice: of these a complete one, where there is one
+    trials = trials.sort_values("state", key=lambda states: states != "COMPLETE", kind="stable")
+    trials = trials.drop_duplicates(["configuration", "seed"])
     group = dict(zip(trials["trial"], trials["configuration"], strict=True))
     complete = {group[trial] for trial in trials.loc[trials["state"] == "COMPLETE", "trial"]}
     points = curves[(curves["metric"] == metric) & curves["trial"].isin(list(group))]
     values = points.groupby([points["trial"].map(group).rename("configuration"), "epoch"])["value"]
-    table = values.agg(["mean", "std", "size"]).rename(columns={"size": "seeds"}).reset_index()
+    table = values.agg(["mean", "std", "count"]).rename(columns={"count": "seeds"}).reset_index()
     table["low"], table["high"] = mean_intervals(table["mean"], table["std"], table["seeds"])
     table["complete"] = table["configuration"].isin(list(complete))
     return table[list(_COLUMNS)].astype(_COLUMNS)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dashboards.analyses.sampling import survivors
 from dashboards.analyses.scores import compared, lower_is_better, metric_of
 from dashboards.analysis import goal_of
 
@@ -19,7 +20,8 @@ def progress(trials: pd.DataFrame, sweep: pd.Series[Any], random: int | None = N
 
     Columns: ``trial, score, best``, and ``random``: the best to be expected of as many random draws (Dodge et al. 2019, eq. 1),
     by the scores of the trials below the number ``random``, which were drawn at random; of all, where the method is random;
-    NaN where there are fewer than 5, and where trials were pruned or took over others' weights: who is left is no random sample.
+    NaN where there are fewer than 5, and where trials were pruned, collapsed or took over others' weights: who is left is no
+    random sample.
     """
     column = metric_of(sweep, metric)
     table = compared(trials, column).sort_values("trial")[["trial", column]].set_axis(["trial", "score"], axis=1)
@@ -28,7 +30,7 @@ def progress(trials: pd.DataFrame, sweep: pd.Series[Any], random: int | None = N
     first = len(trials) and int(trials["trial"].max()) + 1 if sweep["method"] == "random" else random or 0
     drawn = lower_is_better(table.loc[table["trial"] < first, "score"], column, sweep).to_numpy()
     sign = 1.0 if minimize else -1.0
-    fair = len(drawn) >= 5 and "PRUNED" not in set(trials["state"]) and "schedule" not in trials
+    fair = len(drawn) >= 5 and not survivors(trials)
     table["random"] = [sign * expected_best(drawn, count) if fair else math.nan for count in range(1, len(table) + 1)]
     return table.reset_index(drop=True).astype(_COLUMNS)
 

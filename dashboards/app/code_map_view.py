@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shlex
+import zipfile
 from typing import Any, get_args
 
 import numpy as np
@@ -34,11 +36,15 @@ def _projected(means: Any, projection: Projection) -> Any:
 def code_map_of(run_id: str) -> CodeMap | None:
     """The codes that a trial keeps, if it does."""
     held = reading.artifacts_of(run_id, "latent").get("codes.npz")
-    return None if held is None else _read(held)
+    try:
+        return None if held is None else _read(held)
+    except (ValueError, KeyError, IndexError, OSError, EOFError, zipfile.BadZipFile) as error:
+        small(f"This trial's latent/codes.npz cannot be read, so there is no latent space: {error}")
+        return None
 
 
 @st.fragment
-def latent_space(held: CodeMap, sweep: str, number: int) -> None:
+def latent_space(held: CodeMap, sweep: str, number: int, run_id: str) -> None:
     """The plane at the left, the example at the right."""
     st.subheader("Latent space")
     small("Each point is a validation example at its posterior's mean. Click on one to see it and what its code decodes to.")
@@ -56,25 +62,25 @@ def latent_space(held: CodeMap, sweep: str, number: int) -> None:
     plane, example = st.columns([3, 2], gap="medium")
     place = _asked(len(held.index))
     with plane:
-        figure = code_map.plane(points, held.labels, held.rate, _axes(held, projection or "pca"), place)
+        figure = code_map.plane(points, held.index, held.labels, held.rate, _axes(held, projection or "pca"), place)
         clicked = st.plotly_chart(
             figure,
             theme=None,
-            key=f"plane {projection}",
+            key=f"plane {run_id} {projection}",
             on_select="rerun",
             selection_mode="points",
             config={"displaylogo": False},
         )
     chosen = _clicked(clicked)
-    if chosen is not None and chosen != place and chosen != st.session_state.get("plane last"):
-        st.session_state["plane last"] = chosen
+    if chosen is not None and chosen != place and chosen != st.session_state.get(last := f"plane last {run_id}"):
+        st.session_state[last] = chosen
         st.query_params["example"] = str(chosen)
         st.rerun(scope="fragment")
     with example:
         if place is None:
             small("No example is chosen.")
         else:
-            _example(held, place, sweep, number)
+            _example(held, place, sweep, number, run_id)
 
 
 def _axes(held: CodeMap, projection: Projection) -> tuple[str, str]:
@@ -96,7 +102,7 @@ def _asked(count: int) -> int | None:
     return int(asked) if asked.isdecimal() and int(asked) < count else None
 
 
-def _example(held: CodeMap, place: int, sweep: str, number: int) -> None:
+def _example(held: CodeMap, place: int, sweep: str, number: int, run_id: str) -> None:
     label = f", label {held.labels[place]}" if held.labels else ""
     small(f"Example {held.index[place]} of validation{label}: rate {held.rate[place]:.2f} nats")
     if held.is_text:
@@ -110,10 +116,10 @@ def _example(held: CodeMap, place: int, sweep: str, number: int) -> None:
         left.image(enlarged(held.inputs[place]), caption="input", width=192)
         right.image(enlarged(held.outputs[place]), caption="output", width=192)
     with st.expander("Decode another code", expanded=False):
-        _dials(held, place, sweep, number)
+        _dials(held, place, sweep, number, run_id)
 
 
-def _dials(held: CodeMap, place: int, sweep: str, number: int) -> None:
+def _dials(held: CodeMap, place: int, sweep: str, number: int, run_id: str) -> None:
     """The code of the example with some of its parts turned, decoded by the trial's own model."""
     code = np.array(held.codes[place], dtype="float64")
     small("The parts of the code that vary most; the others stay as this example has them. Decoded by the model itself.")
@@ -124,12 +130,14 @@ def _dials(held: CodeMap, place: int, sweep: str, number: int) -> None:
                 words(f"z[{part}]"), -reach, reach, float(np.clip(code[part], -reach, reach)), key=f"dial {place} {part}"
             )
         pressed = st.form_submit_button("Decode")
-    small(f"The same: vae-sweeps generate {sweep}/{number} --codes FILE")
+    label = held.labels[place] if held.labels and reading.record_of(run_id).knows_labels else None
+    option = "" if label is None else f" --label {shlex.quote(label)}"
+    small(f"The same: vae-sweeps generate {sweep}/{number} --codes FILE{option}")
     if not pressed:
         return
     with st.spinner("Decoding …"):
         try:
-            found = decode(sweep, number, [[float(value) for value in code]], is_text=held.is_text)
+            found = decode(sweep, number, [[float(value) for value in code]], is_text=held.is_text, label=label)
         except DecodingError as error:
             st.error(words(error))
             return

@@ -23,8 +23,8 @@ class DecodingError(RuntimeError):
     """The command failed; what it said."""
 
 
-def decode(sweep: str, number: int, codes: Sequence[Sequence[float]], *, is_text: bool) -> str | Pixels:
-    """The sentences, one a line, or the picture of these codes.
+def decode(sweep: str, number: int, codes: Sequence[Sequence[float]], *, is_text: bool, label: str | None = None) -> str | Pixels:
+    """The sentences, one a line, or the picture of these codes; of a model that knows labels under the one that is given.
 
     Raises:
         DecodingError: the command did not succeed.
@@ -35,7 +35,8 @@ def decode(sweep: str, number: int, codes: Sequence[Sequence[float]], *, is_text
         with given.open("w", newline="") as file:
             csv.writer(file).writerows(codes)
         command = [sys.executable, "-m", "orchestration", "generate", "--home", str(where.root), "--codes", str(given)]
-        command += ["--output", str(found), *(["--decoding", "greedy"] if is_text else []), "--", f"{sweep}/{number}"]
+        command += ["--output", str(found), *(["--decoding", "greedy"] if is_text else [])]
+        command += [*([] if label is None else [f"--label={label}"]), "--", f"{sweep}/{number}"]
         environment = {**os.environ, "MLFLOW_TRACKING_URI": where.tracking_uri, "OMP_NUM_THREADS": "1"}
         try:
             ended = subprocess.run(

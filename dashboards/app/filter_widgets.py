@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboards.analyses.scores import is_number
 from dashboards.analysis import STATES, short_names
-from dashboards.app.filters import Choice, has_range, levels_of, metrics_of, parameters_of, stops_of
+from dashboards.app.filters import Choice, levels_of, metrics_of, parameters_of, stops_of
 from dashboards.app.shown import words
 
 
@@ -23,7 +24,11 @@ class Chosen:
 
 
 def choose(trials: pd.DataFrame, sweep: pd.Series[Any]) -> Chosen:
-    """Draws the filters, and gives what they are set to."""
+    """Draws the filters, and gives what they are set to.
+
+    Args:
+        trials: a row each that is kept or left out: of a sweep with seeds a configuration.
+    """
     with st.sidebar:
         metrics = metrics_of(trials, sweep)
         metric = st.selectbox("Judged by", metrics, key="metric", bind="query-params", filter_mode="contains")
@@ -33,9 +38,7 @@ def choose(trials: pd.DataFrame, sweep: pd.Series[Any]) -> Chosen:
         short = short_names(names)
         choices: dict[str, Choice] = {}
         for name in names:
-            choice = (
-                _range(trials[name], name, short[name]) if has_range(trials[name]) else _levels(trials[name], name, short[name])
-            )
+            choice = (_range if is_number(trials[name]) else _levels)(trials[name], name, short[name])
             if choice is not None:
                 choices[name] = choice
     return Chosen(metric or metrics[0], states, choices)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from dashboards.analyses.scores import INACTIVE, is_number
-from dashboards.analysis import searched, selected_metric
+from dashboards.analyses.scores import INACTIVE
+from dashboards.analysis import searched
 from dashboards.pareto import several_metrics
 
 Choice = tuple[float, float] | Sequence[str]
@@ -51,22 +51,20 @@ def parameters_of(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     return [name for name in names if trials[name].nunique(dropna=False) > 1]
 
 
-def has_range(values: pd.Series[Any]) -> bool:
-    """Whether a range is chosen of it, and not levels."""
-    return is_number(values)
+def metrics_of_sweep(sweep: pd.Series[Any]) -> list[str]:
+    """What it was searched on: one metric, or several."""
+    return [name for name, _ in several_metrics(sweep)] or [str(sweep["metric"])]
 
 
 def metrics_of(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     """What trials can be judged by: the sweep's own metrics first, then what was scored on validation at the selected epoch."""
-    own = [name for name, _ in several_metrics(sweep)] or [str(sweep["metric"])]
     others = sorted(str(name).removeprefix("best/") for name in trials if str(name).startswith("best/val/"))
-    return list(dict.fromkeys([*own, *(name for name in others if trials[f"best/{name}"].notna().any())]))
+    return list(dict.fromkeys([*metrics_of_sweep(sweep), *(name for name in others if trials[f"best/{name}"].notna().any())]))
 
 
 def judged_by(sweep: pd.Series[Any], metric: str, goal: str) -> pd.Series[Any]:
-    """The sweep as if it had searched on this one metric."""
-    own = [name for name, _ in several_metrics(sweep)] or [str(sweep["metric"])]
-    if metric == own[0] and len(own) == 1:
+    """The sweep as if it had searched on this one metric; as it is by its first one, so that several stay a Pareto set."""
+    if metric == metrics_of_sweep(sweep)[0]:
         return sweep
     changed = sweep.copy()
     changed["metric"], changed["goal"], changed["metrics"] = metric, goal, ""
@@ -83,8 +81,3 @@ def drawn(trials: pd.DataFrame, best: Sequence[int], column: str, most: int) -> 
     room = max(0, most - len(first))
     chosen = rest.iloc[[place * len(rest) // room for place in range(room)]] if room else rest.iloc[:0]
     return pd.concat([first, chosen]).sort_values("trial")
-
-
-def column_of(metric: str) -> str:
-    """The column that a metric is judged by."""
-    return selected_metric(metric)

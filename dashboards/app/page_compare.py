@@ -39,7 +39,7 @@ def draw() -> None:
     if len(chosen) < 2:
         small("Choose two sweeps or more; the first is what the others are compared with.")
         return
-    running = bool((every[every["name"].isin(chosen)]["state"] == "RUNNING").any())
+    running = any(reading.sweep_of(name)["state"] == "RUNNING" for name in chosen)  # of two with one name the latest
     live(lambda: _body(chosen), running)
 
 

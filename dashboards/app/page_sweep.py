@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.analysis import goal_of, ranked
+from dashboards.analyses.scores import configurations
+from dashboards.analysis import goal_of, ranked, selected_metric
 from dashboards.app import links, reading
 from dashboards.app.exhibits_view import side_by_side
 from dashboards.app.filter_widgets import Chosen, choose
-from dashboards.app.filters import column_of, drawn, filtered, judged_by
+from dashboards.app.filters import drawn, filtered, judged_by
 from dashboards.app.live import live
 from dashboards.app.pages import go, link
 from dashboards.app.picking import pick_sweep
@@ -19,6 +20,7 @@ from dashboards.app.settings import settings
 from dashboards.app.shown import answer, how, small, title, words
 from dashboards.app.table import leaderboard, opened
 from dashboards.page.figures import figures
+from dashboards.page.shown import CURVES
 from dashboards.replicates import board, grouped, seeds_of
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def draw() -> None:
         return
     name = str(sweep["name"])
     trials = reading.trials_of(name)
-    chosen = choose(trials, sweep) if len(trials) else None
+    chosen = choose(grouped(trials, sweep), sweep) if len(trials) else None
     small(f"{name} · {str(sweep['state']).lower()} · {sweep['method']}")
     title(str(sweep["question"] or name))
     live(lambda: _body(name, chosen), sweep["state"] == "RUNNING")
@@ -47,28 +49,36 @@ def draw() -> None:
 def _body(name: str, chosen: Chosen | None) -> bool:
     """Whether the sweep still runs."""
     sweep, trials = reading.sweep_of(name), reading.trials_of(name)
-    told, basis = reading.answer_of(trials, sweep) if len(trials) else (["No trial has begun yet."], [])
+    runs = bool(sweep["state"] == "RUNNING")
+    if chosen is None and len(trials):
+        st.rerun()  # its first trial has begun: there is something to filter
+    told, progress, details = reading.answer_of(trials, sweep) if len(trials) else (["No trial has begun yet."], "", [])
     answer(told)
+    small(progress)
     _links(sweep)
     if chosen is None or trials.empty:
-        return bool(sweep["state"] == "RUNNING")
-    judged = judged_by(sweep, chosen.metric, goal_of(column_of(chosen.metric), sweep))
-    kept = filtered(trials, chosen.states, {name: choice for name, choice in chosen.choices.items() if name in trials})
+        return runs
+    judged = judged_by(sweep, chosen.metric, goal_of(selected_metric(chosen.metric), sweep))
+    rows = grouped(trials, sweep)
+    left = filtered(rows, chosen.states, {name: choice for name, choice in chosen.choices.items() if name in rows})
+    kept = trials[configurations(trials, sweep).isin(left["trial"])] if seeds_of(sweep) > 1 else left
     st.subheader("Leaderboard")
-    if len(kept) < len(trials):
-        small(f"{len(kept)} of {len(trials)} trials, by the filters at the left; the answer above is of all.")
+    if len(left) < len(rows):
+        what = "trials" if seeds_of(sweep) == 1 else "configurations"
+        small(f"{len(left)} of {len(rows)} {what}, by the filters at the left; the answer above is of all.")
     if kept.empty:
-        return bool(sweep["state"] == "RUNNING")
+        return runs
     _leaderboard(kept, judged, name)
-    st.subheader("Figures")
-    _figures(kept, judged)
     best = ranked(grouped(kept, judged), judged).query("rank.notna()").head(_SHOWN)
-    side_by_side(name, dict(zip(best["trial"], best["run_id"], strict=True)))
-    if basis:
-        with st.expander("What the numbers are"):
-            for sentence in basis:
+    shown = dict(zip(best["trial"], best["run_id"], strict=True))
+    st.subheader("Figures")
+    _figures(kept, judged, shown)
+    side_by_side(name, shown)
+    if details:
+        with st.expander("In full, and what the numbers are"):
+            for sentence in details:
                 small(sentence)
-    return bool(sweep["state"] == "RUNNING")
+    return runs
 
 
 def _links(sweep: pd.Series[Any]) -> None:
@@ -97,16 +107,19 @@ def _leaderboard(trials: pd.DataFrame, sweep: pd.Series[Any], name: str) -> None
         small("Click on a trial's number to open it; choose two or more rows to compare them.")
 
 
-def _figures(trials: pd.DataFrame, sweep: pd.Series[Any]) -> None:
-    column, seeds = column_of(str(sweep["metric"])), seeds_of(sweep)
-    first = ranked(grouped(trials, sweep), sweep).query("rank.notna()")["trial"].head(_BEST)
-    best = [trial for start in first for trial in range(start, start + seeds)]
-    read = drawn(trials, best, column, _CURVES)
-    curves = reading.curves_of(list(read["run_id"]), [str(sweep["metric"]), "train/beta"])
+def _figures(trials: pd.DataFrame, sweep: pd.Series[Any], looked_at: dict[int, str]) -> None:
+    column, of = selected_metric(str(sweep["metric"])), configurations(trials, sweep)
+    group = dict(zip(trials["trial"], of, strict=True))
+    first = ranked(grouped(trials, sweep), sweep).query("rank.notna()")["trial"]
+    best = list(dict.fromkeys(group[number] for number in first))[:_BEST]
+    rows = grouped(trials, sweep)
+    rows = drawn(rows[rows["trial"].isin(set(of))], best, column, max(1, _CURVES // int(of.value_counts().max())))
+    read = trials[of.isin(rows["trial"])]  # whole configurations: a part of its seeds would be another mean
+    curves = reading.curves_of(list(read["run_id"]), [str(sweep["metric"]), *CURVES])
     if len(read) < len(trials):
-        small(f"Learning curves are of {len(read)} of {len(trials)} trials: the best {len(first)}, and others evenly by score.")
+        small(f"Learning curves are of {len(read)} of {len(trials)} trials: the best, and others evenly by score.")
     columns, place = list(st.columns(2, gap="medium")), 0
-    for told, figure in figures(trials, sweep, curves):
+    for told, figure in figures(trials, sweep, curves, reading.kl_of(looked_at)):
         caption = str(figure.layout.title.text)
         if caption in _WIDE:
             columns, place = [st.container()], 0

@@ -56,7 +56,7 @@ def draw() -> None:
                 kind_of_a_trial(kind, drawn[kind], run_id, name, number)
     _code(run_id)
     if held is not None:
-        latent_space(held, name, number)
+        latent_space(held, name, number, run_id)
     elif not drawn:
         small("Only a complete trial keeps samples and codes.")
 

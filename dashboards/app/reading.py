@@ -10,14 +10,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.app.settings import Settings, settings
+from dashboards.app.settings import settings
 from dashboards.confirmation import plan_of
 from dashboards.confirmation_words import confirmed, sentences_of
+from dashboards.diagnosis import load_kl
 from dashboards.errors import UnknownRun, UnknownSweep, nearest
 from dashboards.home import sqlite_file
+from dashboards.page.answer import answered
 from dashboards.page.gallery import Exhibit, gallery
 from dashboards.records import load_curves, load_sweeps, load_trials
-from dashboards.replicates_words import basis_of, sentences
+from dashboards.replicates_words import basis_of
 from dashboards.store import open_store
 from dashboards.times import with_times
 from dashboards.trial import TrialRecord, trial_artifacts, trial_of
@@ -66,6 +68,11 @@ def curves_of(run_ids: Sequence[str], metrics: Sequence[str] | None = None) -> p
     return _curves(*_now(), tuple(run_ids), None if metrics is None else tuple(metrics))
 
 
+def kl_of(trials: dict[int, str]) -> pd.DataFrame:
+    """``load_kl``."""
+    return _kl(*_now(), tuple(trials.items()))
+
+
 def exhibits_of(trials: dict[int, str]) -> dict[str, list[Exhibit]]:
     """``gallery``."""
     return _exhibits(*_now(), tuple(trials.items()))
@@ -83,27 +90,20 @@ def record_of(run_id: str) -> TrialRecord:
 
 def experiment() -> str:
     """The id of the experiment in MLflow; empty where nothing was recorded."""
-    return _experiment(_where().where.tracking_uri)
+    return _experiment(settings().where.tracking_uri)
 
 
-def answer_of(trials: pd.DataFrame, sweep: pd.Series[Any]) -> tuple[list[str], list[str]]:
-    """The sentences that the report has under the question, and those on what they rest on."""
+def answer_of(trials: pd.DataFrame, sweep: pd.Series[Any]) -> tuple[list[str], str, list[str]]:
+    """The sentences that the report has under the question, how far the sweep is, and what else there is to say of both."""
     basis = basis_of(trials, sweep)
-    plan = plan_of(sweep)
-    if plan is not None:
-        told = sentences_of(confirmed(trials, sweep, plan), sweep)
-    else:
-        progress, *found = sentences(trials, sweep)
-        told = [*found, progress]
-    return [sentence for sentence in told if sentence not in basis], basis
-
-
-def _where() -> Settings:
-    return settings()
+    progress, told, details = answered(trials, sweep)
+    if (plan := plan_of(sweep)) is not None:
+        told, details = [each for each in sentences_of(confirmed(trials, sweep, plan), sweep) if each not in basis], []
+    return told, progress, [*details, *basis]
 
 
 def _now() -> tuple[str, str, Stamp]:
-    where = _where().where
+    where = settings().where
     return str(where.root), where.tracking_uri, stamp(where.tracking_uri)
 
 
@@ -122,6 +122,11 @@ def _trials(home: str, uri: str, at: Stamp, name: str) -> pd.DataFrame:
 @st.cache_data(max_entries=24, show_spinner="Reading the curves …")
 def _curves(home: str, uri: str, at: Stamp, run_ids: tuple[str, ...], metrics: tuple[str, ...] | None) -> pd.DataFrame:
     return load_curves(run_ids, metrics=metrics, home=home, tracking_uri=uri)
+
+
+@st.cache_data(max_entries=12, show_spinner=False)
+def _kl(home: str, uri: str, at: Stamp, trials: tuple[tuple[int, str], ...]) -> pd.DataFrame:
+    return load_kl(dict(trials), home=home, tracking_uri=uri)
 
 
 @st.cache_data(max_entries=12, show_spinner=False)

@@ -13,6 +13,7 @@ from dashboards.figures.style import COLORS, SEQUENTIAL, figure, text
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+Array = npt.NDArray[Any]
 _SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up")
 """Beside the colours: of the labels that share one, each has its own."""
 _MOST = len(COLORS) * len(_SYMBOLS)
@@ -20,9 +21,18 @@ _PARTS = 64
 
 
 def plane(
-    points: npt.NDArray[Any], labels: list[str] | None, rate: npt.NDArray[Any], axes: tuple[str, str], chosen: int | None = None
+    points: Array,
+    index: Array,
+    labels: list[str] | None,
+    rate: Array,
+    axes: tuple[str, str],
+    chosen: int | None = None,
 ) -> go.Figure:
-    """Examples in the plane, (N, 2), by label, or where there is none (or too many) by rate. ``customdata`` is the example."""
+    """Examples in the plane, (N, 2), by label, or where there is none (or too many) by rate.
+
+    Args:
+        index: each one's place in its split, (N,), by which it is called; ``customdata`` begins with its place among the points.
+    """
     import plotly.graph_objects as go
 
     drawn = figure("Codes of validation examples", text(axes[0]), text(axes[1]), height=520)
@@ -32,11 +42,11 @@ def plane(
         for number, name in enumerate(names):
             own = places[np.array([label == name for label in labels])]
             look = {"color": COLORS[number % len(COLORS)], "symbol": _SYMBOLS[number // len(COLORS)], "size": 7, "opacity": 0.8}
-            drawn.add_trace(_points(points, own, rate, look, text(name)))
+            drawn.add_trace(_points(points, own, index, rate, look, text(name)))
     else:
         bar = {"title": "rate, nats"}
         shaded = {"color": rate, "colorscale": SEQUENTIAL, "showscale": True, "colorbar": bar, "size": 7, "opacity": 0.8}
-        drawn.add_trace(_points(points, places, rate, shaded, "example"))
+        drawn.add_trace(_points(points, places, index, rate, shaded, ""))
         drawn.update_layout(showlegend=False)
     if chosen is not None and chosen < len(points):
         ring = {"symbol": "circle-open", "size": 17, "color": "#000000", "line": {"width": 3}}
@@ -45,7 +55,14 @@ def plane(
     return drawn
 
 
-def _points(points: npt.NDArray[Any], own: npt.NDArray[Any], rate: npt.NDArray[Any], look: dict[str, Any], name: str) -> Any:
+def _points(
+    points: Array,
+    own: Array,
+    index: Array,
+    rate: Array,
+    look: dict[str, Any],
+    name: str,
+) -> Any:
     import plotly.graph_objects as go
 
     return go.Scatter(
@@ -54,8 +71,8 @@ def _points(points: npt.NDArray[Any], own: npt.NDArray[Any], rate: npt.NDArray[A
         mode="markers",
         marker=look,
         name=name,
-        customdata=np.column_stack([own, rate[own]]),
-        hovertemplate=f"{name}: example %{{customdata[0]}}, rate %{{customdata[1]:.3g}} nats<extra></extra>",
+        customdata=np.column_stack([own, rate[own], index[own]]),
+        hovertemplate=f"{f'{name}: ' if name else ''}example %{{customdata[2]}}, rate %{{customdata[1]:.3g}} nats<extra></extra>",
     )
 
 

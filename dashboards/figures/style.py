@@ -81,15 +81,23 @@ def shade(color: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity})"
 
 
-def bulk(values: pd.Series[float]) -> tuple[float, float] | None:
-    """Limits that leave out a few far values, which would flatten all others; None where none are far."""
-    low, high = float(values.quantile(0.02)), float(values.quantile(0.95))
+def bulk(values: pd.Series[float], kept: pd.Series[float], goal: str) -> tuple[float, float] | None:
+    """Limits that leave out a few values far on the worse side, which would flatten all others; None where none are far.
+
+    Args:
+        kept: those of them that are always within, as the best curves'.
+    """
+    sign = 1.0 if goal == "minimize" else -1.0
+    worse, kept = sign * values, sign * kept
+    low, high = float(worse.quantile(0.02)), float(worse.quantile(0.95))
     room = 0.5 * (high - low)
-    if not room > 0:
+    first, last = float(worse.min()), high + 2 * room
+    if kept.notna().any():
+        last = max(last, float(kept.max()))
+    if not room > 0 or worse.max() <= last:
         return None
-    limits = max(float(values.min()), low - 2 * room), min(float(values.max()), high + 2 * room)
-    far = values.min() < limits[0] or values.max() > limits[1]
-    return (limits[0] - 0.1 * room, limits[1] + 0.1 * room) if far else None
+    near, far = sign * (first - 0.1 * room), sign * (last + 0.1 * room)
+    return min(near, far), max(near, far)
 
 
 def gapped(table: pd.DataFrame, by: str) -> pd.DataFrame:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 _FEW = len(COLORS) - 1
 
 
-def learning_curves(table: pd.DataFrame, ends: pd.Series[Any], best: list[int], metric: str) -> go.Figure:
+def learning_curves(table: pd.DataFrame, ends: pd.Series[Any], best: list[int], metric: str, goal: str) -> go.Figure:
     """Curves of ``analyses.learning_curves``: the best configurations in colour with the end of their annealing, others thin."""
     import plotly.graph_objects as go
 
     drawn = figure("Learning curves", "epoch", text(with_unit(metric)))
-    if (limits := bulk(table["mean"])) is not None:
-        drawn.update_yaxes(range=limits)
     shown = best[:_FEW]
+    if (limits := bulk(table["mean"], table.loc[table["configuration"].isin(shown), "mean"], goal)) is not None:
+        drawn.update_yaxes(range=limits)
     if len(table) and table["epoch"].max() <= 20:
         drawn.update_xaxes(dtick=1)
     rest = table[~table["configuration"].isin(shown)]

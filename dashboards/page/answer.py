@@ -9,14 +9,25 @@ import pandas as pd
 
 from dashboards.analyses.effects import effect
 from dashboards.analyses.importance import importance
-from dashboards.analyses.scores import metric_of
-from dashboards.analyses.seeds import paired
+from dashboards.analyses.sampling import no_random_sample
+from dashboards.analyses.scores import configurations, metric_of
+from dashboards.analyses.seeds import paired, partly_collapsed
 from dashboards.analysis import goal_of, ranked, searched, short_names
 from dashboards.pareto import several_metrics
-from dashboards.replicates import grouped, seeds_of, spread
+from dashboards.replicates import grouped, seeds_of
+from dashboards.replicates_words import basis_of, sentences
 from dashboards.standing import words_of
-from dashboards.summary import configuration
-from dashboards.words import begin, count_of, number
+from dashboards.summary import configuration, order_on_test
+from dashboards.words import begin, count_of, number, trials_listed
+
+
+def answered(trials: pd.DataFrame, sweep: pd.Series[Any]) -> tuple[str, list[str], list[str]]:
+    """How far the sweep is, the answer, and the leaderboard's sentences, which are the answer where there is no shorter one."""
+    progress, *found = sentences(trials, sweep)
+    rests_on = basis_of(trials, sweep)
+    details = [sentence for sentence in found if sentence not in rests_on]
+    short = answer(trials, sweep)
+    return (progress, short, details) if short else (progress, details, [])
 
 
 def answer(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
@@ -37,27 +48,49 @@ def answer(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
 def _best(trials: pd.DataFrame, rows: pd.DataFrame, sweep: pd.Series[Any]) -> str:
     """Who scored best, and how sure that is."""
     column, seeds = metric_of(sweep, None), seeds_of(sweep)
+    pairs = paired(trials, sweep)
+    if len(pairs) and pairs["place"].iloc[0] == 1:
+        return _best_of_seeds(trials, pairs, sweep)
     first = rows.iloc[0]
     what = configuration(first, [name for name in searched(sweep) if name != "seed"])
     who = begin(words_of(int(first["trial"]), seeds))
     named = f"{who} ({what})" if seeds == 1 else f"{who.removesuffix(')')}; {what})"
     scored = f"{named} scored best: {column} {number(first[column])}"
-    compared = paired(trials, sweep)
-    if len(compared):
-        return f"{scored}{_over(rows, column, seeds)}; {_apart(compared)}."
     if len(rows) == 1:
         return f"{scored}, the only one ranked."
-    second = rows.iloc[1]
+    alike = configurations(rows, sweep)
+    others = rows[alike != alike.iloc[0]]
+    if others.empty:
+        return f"{scored} among {len(rows)} ranked, {_one_configuration(rows.drop_duplicates('seed')[column])}."
+    second = others.iloc[0]
     lead = abs(float(first[column]) - float(second[column]))
-    rest = f"one seed each, so that its lead of {number(lead)} over {words_of(int(second['trial']), seeds)} has no interval"
-    return f"{scored} among {len(rows)} ranked, with {rest}{_test(first, second, sweep)}."
+    whom = words_of(int(second["trial"]), seeds)
+    scored += f" among {len(rows)} ranked" + (f", equal to {whom}" if lead == 0 else "")
+    replicated = rows.assign(alike=alike).drop_duplicates(["alike", "seed"])["alike"].duplicated().any()
+    rest = "no two configurations share two seeds" if replicated else "one seed each"
+    gap = "their equality" if lead == 0 else f"its lead of {number(lead)} over {whom}"
+    test = order_on_test(first, second, sweep)
+    agrees = "" if test is None else f"; the test set {test[1]} ({test[2]})"
+    return f"{scored}, with {rest}, so that {gap} has no interval{agrees}."
 
 
-def _over(rows: pd.DataFrame, column: str, seeds: int) -> str:
-    name = spread(column)
-    if name in rows and pd.notna(rows[name].iloc[0]):
-        return f" ± {rows[name].iloc[0]:.2g} (mean ± standard deviation of {seeds} seeds)"
-    return ""
+def _one_configuration(scores: pd.Series[Any]) -> str:
+    """Where trials differ in nothing but their seed."""
+    if len(scores) < 2:
+        return "which differ in nothing, nor in their seed"
+    spread = f"{number(scores.mean())} ± {scores.std():.2g} (mean ± standard deviation of {len(scores)})"
+    return f"which differ only in their seed: {spread}"
+
+
+def _best_of_seeds(trials: pd.DataFrame, pairs: pd.DataFrame, sweep: pd.Series[Any]) -> str:
+    """Of the configurations that were compared seed by seed, which is not always that of the best trial."""
+    first, seeds = pairs.iloc[0], seeds_of(sweep)
+    own = trials.loc[configurations(trials, sweep) == first["configuration"], "trial"]
+    who = words_of(int(first["configuration"]), seeds).removesuffix(")") if seeds > 1 else f"configuration ({trials_listed(own)}"
+    score = f"{number(first['mean'])} ± {first['sd']:.2g} (mean ± standard deviation of {int(pairs['pairs'].max())} seeds)"
+    out = partly_collapsed(trials, sweep)
+    left = f"; {count_of(out, 'configuration')} that collapsed under some seeds had no part" if out else ""
+    return f"{begin(who)}; {first['words']}) scored best: {metric_of(sweep, None)} {score}; {_apart(pairs)}{left}."
 
 
 def _apart(compared: pd.DataFrame) -> str:
@@ -75,17 +108,6 @@ def _apart(compared: pd.DataFrame) -> str:
         f"{len(alike)} of the {len(others)} it was compared with cannot be told apart from it, the nearest by {gap}"
         f" (95 %, {pairs} seeds)"
     )
-
-
-def _test(first: pd.Series[Any], second: pd.Series[Any], sweep: pd.Series[Any]) -> str:
-    """Whether the test set, which chose nothing, has the same order."""
-    column = "test/" + str(sweep["metric"]).rpartition("/")[2]
-    if pd.isna(first.get(column)) or pd.isna(second.get(column)):
-        return ""
-    gain = float(second[column]) - float(first[column])
-    gain = gain if goal_of(column, sweep) == "minimize" else -gain
-    verdict = "agrees" if gain > 0 else "does NOT agree"
-    return f"; the test set {verdict} ({number(first[column])} against {number(second[column])})"
 
 
 def _why(rows: pd.DataFrame, sweep: pd.Series[Any]) -> str:
@@ -106,8 +128,10 @@ def _why(rows: pd.DataFrame, sweep: pd.Series[Any]) -> str:
     told = [f"{number(row['mean'])} [{number(row['low'])}, {number(row['high'])}] at {row['level']}" for row in ends]
     overlap = ends[0]["high"] >= ends[1]["low"] and ends[1]["high"] >= ends[0]["low"]
     doubt = ": the intervals overlap" if overlap else ""
-    fair = "" if sweep["method"] in ("random", "grid", "qmc") else "; no random sample, so a description"
+    why = no_random_sample(rows, sweep)
+    fair = f"; no random sample ({why}), so a description" if why else ""
+    noun = "trial" if seeds_of(sweep) == 1 else "configuration"
     return (
         f"{head}: over whatever else was searched {column} is {told[0]} and {told[1]}{doubt}"
-        f" (means of {count_of(int(ends[0]['trials']), 'trial')} and {int(ends[1]['trials'])}, 95 %{fair})."
+        f" (means of {count_of(int(ends[0]['trials']), noun)} and {int(ends[1]['trials'])}, 95 %{fair})."
     )

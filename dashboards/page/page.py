@@ -13,7 +13,7 @@ import pandas as pd
 from dashboards.analyses.cost import efficiency, hours_by_state, timeline
 from dashboards.analysis import ranked, searched
 from dashboards.diagnosis import load_kl
-from dashboards.page.answer import answer as short_answer
+from dashboards.page.answer import answered
 from dashboards.page.figures import DRAWN
 from dashboards.page.gallery import Exhibit, gallery
 from dashboards.page.methods import methods
@@ -21,7 +21,7 @@ from dashboards.page.shown import CURVES, Shown, shown
 from dashboards.records import load_curves
 from dashboards.replicates import SEEDS, grouped
 from dashboards.replicates import board as board_of
-from dashboards.replicates_words import basis_of, sentences
+from dashboards.replicates_words import basis_of
 from dashboards.reports import CONFIGURATION, cells_of, clean, lines_of, merged
 from dashboards.summary import configuration
 from dashboards.times import with_times
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 MOST_ROWS = 100
-"""Of the leaderboard."""
+"""Of the leaderboard, where nobody asks for another number."""
 _NARROW = 6
 """Parameters that have a column each; more share one, or the scores would be out of sight."""
 _SHOWN, _COLLAPSED = 4, 2
@@ -59,7 +59,7 @@ def render_page(
         curves: ``load_curves(name)``.
         exhibits: by title, what the best trials drew.
         sort: the column that orders the leaderboard; None: the sweep's metric.
-        top: rows of it at most.
+        top: rows of it at most; None: ``MOST_ROWS``.
         answer: the sentences under the question; None: those that the trials give.
         kl: ``load_kl`` of the trials that are looked at closely.
         parameters: the flat configuration of the best trial, as logged; None: nothing is said of methods.
@@ -72,16 +72,12 @@ def render_page(
 
     board = board_of(trials, sweep, sort)
     layout = merged(board, sweep) if len(searched(sweep)) > _NARROW else board
-    headings, cells = cells_of(layout, sweep, min(top or MOST_ROWS, MOST_ROWS))
+    headings, cells = cells_of(layout, sweep, top or MOST_ROWS)
     ranks = [None if pd.isna(rank) else int(rank) for rank in board["rank"].head(len(cells))]
     kinds = ["apart" if rank is None else "first" if rank == 1 else "" for rank in ranks]
     rests_on = basis_of(trials, sweep)
-    progress, *found = sentences(trials, sweep)
-    details = [] if answer is not None else [sentence for sentence in found if sentence not in rests_on]
-    if answer is None and (two := short_answer(trials, sweep)):
-        answer = two
-    elif answer is None:
-        answer, details = details, []
+    progress, own, details = answered(trials, sweep)
+    answer, details = (own, details) if answer is None else (answer, [])
     drawn = list(shown(trials, sweep, curves, kl))
     written = None if parameters is None else methods(parameters, trials, sweep, map(_cited, drawn))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
@@ -106,7 +102,8 @@ def render_page(
         fairness=[clean(sentence) for sentence in rests_on],
         best=str(board.iloc[0, 1]).partition("-")[0] if ranks and ranks[0] == 1 else None,
         replicated=SEEDS in board,
-        footer=f"{len(trials)} trials, {len(board)} rows; nothing on this page is loaded from elsewhere.",
+        footer=f"{count_of(len(trials), 'trial')}, {len(cells)} of {count_of(len(board), 'row')} shown;"
+        " nothing on this page is loaded from elsewhere.",
         plotly=get_plotlyjs(),
     )
 

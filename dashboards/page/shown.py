@@ -21,10 +21,11 @@ from dashboards.analyses.scores import active, compared, configurations, metric_
 from dashboards.analyses.seeds import paired
 from dashboards.analyses.slices import contour, pair, slices
 from dashboards.analyses.softmax import speed_against_exactness
-from dashboards.analysis import ranked, short_names
+from dashboards.analysis import goal_of, ranked, short_names
 from dashboards.replicates import grouped
+from dashboards.schedules import DONOR
 
-CURVES = ("train/beta",)
+CURVES = ("train/beta", DONOR)
 """What the figures want of ``load_curves`` besides the sweep's own metric."""
 _DROPOUT = "dropout"
 _FEW = 8
@@ -60,7 +61,8 @@ def shown(trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame, kl:
     mattered = importance(trials, sweep)
     if len(mattered):
         yield Shown("importance", "How much each searched parameter decides who is among the best tenth.", (mattered, column))
-    differences = paired(every, sweep)
+    # a confirmation has its own table of pairs, on test: one on validation beside it could name another best
+    differences = paired(every, sweep) if not sweep.get("confirms") else pd.DataFrame()
     if len(differences):
         told = (
             "Each configuration against the best under the same seeds; an open circle cannot be told apart from it. These seeds"
@@ -76,8 +78,9 @@ def shown(trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame, kl:
         group = dict(zip(every["trial"], configurations(every, sweep), strict=True))
         best = list(dict.fromkeys(group[trial] for trial in ranked(trials, sweep).query("rank.notna()")["trial"]))[:5]
         table, left = _fewer(table, best)
+        metric = str(sweep["metric"])
         told = "The best configurations in colour; a tick where the KL has its full weight for good; pruned ones dotted." + left
-        yield Shown("learning_curves", told, (table, annealing_ends(curves), best, str(sweep["metric"])))
+        yield Shown("learning_curves", told, (table, annealing_ends(curves), best, metric, goal_of(metric, sweep)))
     if kl is not None and len(kl):
         told = "What each part of the code carries; a part below 0.01 nats is not in use."
         yield Shown("kl_by_dimension", told, (kl_by_dimension(kl, every),))

@@ -20,7 +20,9 @@ def importance(table: pd.DataFrame, metric: str) -> Figure:
     """Bars of ``analyses.importance``."""
     drawn, axes = panel("importance (PED-ANOVA, sum 1)", "", height=0.6 + 0.22 * len(table))
     rows = table.iloc[::-1]
-    axes.barh(shortened(rows["parameter"]), rows["importance"], color=COLORS[0], height=0.65)
+    places = range(len(rows))  # two names that are cut to the same are two bars
+    axes.barh(places, rows["importance"], color=COLORS[0], height=0.65)
+    axes.set_yticks(places, shortened(rows["parameter"]))
     return drawn
 
 
@@ -50,9 +52,13 @@ def slices(table: pd.DataFrame, metric: str) -> Figure:
             continue
         own = table[table["parameter"] == names[place]]
         number = own["number"].notna().all()
-        axes.plot(own["number"] if number else shortened(own["level"], 14), own["score"], "o", color=COLORS[0], alpha=0.6)
+        levels = list(dict.fromkeys(own["level"]))
+        places = own["number"] if number else own["level"].map(levels.index)
+        axes.plot(places, own["score"], "o", color=COLORS[0], alpha=0.6)
         if number:
             scale(axes.xaxis, own["number"])
+        else:
+            axes.set_xticks(range(len(levels)), shortened(levels, 14))
         axes.tick_params(axis="x", rotation=30)
         axes.set_xlabel(shortened([names[place]], 30)[0])
         if place % columns == 0:
@@ -81,10 +87,11 @@ def contour(table: pd.DataFrame, x: str, y: str, metric: str) -> Figure:
 def effect(table: pd.DataFrame, parameter: str, metric: str) -> Figure:
     """Means with intervals of ``analyses.effects``."""
     drawn, axes = panel(parameter, with_unit(metric))
-    levels = shortened(table["level"], 14)
+    places = range(len(table))
     errors = [(table["mean"] - table["low"]).fillna(0.0), (table["high"] - table["mean"]).fillna(0.0)]
-    axes.errorbar(levels, table["mean"], yerr=errors, fmt="o", capsize=3, color=COLORS[0], label="mean, 95 % interval")
-    axes.plot(levels, table["best"], "D", color=COLORS[1], fillstyle="none", label="best")
+    axes.errorbar(places, table["mean"], yerr=errors, fmt="o", capsize=3, color=COLORS[0], label="mean, 95 % interval")
+    axes.plot(places, table["best"], "D", color=COLORS[1], fillstyle="none", label="best")
+    axes.set_xticks(places, shortened(table["level"], 14))
     legend_below(drawn)
     return drawn
 

@@ -35,10 +35,10 @@ def rate_distortion(points: pd.DataFrame, lines: list[float]) -> Figure:
     return drawn
 
 
-def learning_curves(table: pd.DataFrame, ends: pd.Series[Any], best: list[int], metric: str) -> Figure:
+def learning_curves(table: pd.DataFrame, ends: pd.Series[Any], best: list[int], metric: str, goal: str) -> Figure:
     """``analyses.learning_curves``: the best in colour, a tick where their annealing ends; others thin, pruned ones dotted."""
     drawn, axes = panel("epoch", with_unit(metric))
-    if (limits := bulk(table["mean"])) is not None:
+    if (limits := bulk(table["mean"], table.loc[table["configuration"].isin(best), "mean"], goal)) is not None:
         axes.set_ylim(*limits)
     rest = table[~table["configuration"].isin(best)]
     for complete, style in ((True, "-"), (False, ":")):
@@ -88,9 +88,11 @@ def by_schedule(table: pd.DataFrame) -> Figure:
     drawn, axes = panel("", "median rate, nats an example")
     heads = zip(table["schedule"], table["collapsed"], table["trials"], strict=True)
     names = [f"{shortened([name], 16)[0]}\n{collapsed:.0%} of {count} collapsed" for name, collapsed, count in heads]
-    axes.bar(names, table["rate"], 0.4, color=COLORS[0], label="rate")
+    places = range(len(names))  # two names that are cut to the same are two bars
+    axes.bar(places, table["rate"], 0.4, color=COLORS[0], label="rate")
+    axes.set_xticks(places, names)
     other = axes.twinx()
-    other.plot(names, table["active_units"], "D", color=COLORS[1], label="active units")
+    other.plot(places, table["active_units"], "D", color=COLORS[1], label="active units")
     other.set_ylabel("median active units")
     other.set_ylim(bottom=0)
     other.spines["right"].set_visible(True)

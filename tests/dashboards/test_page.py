@@ -15,11 +15,15 @@ import pytest
 
 from dashboards.page.figures import figures
 from dashboards.page.gallery import Exhibit
-from dashboards.page.page import render_page
+from dashboards.page.page import render_page, shown_of
+from dashboards.records import load_trials
+from dashboards.records import sweep_row as sweep_row_of
+from tests.dashboards.conftest import Writer, text_trial
 from tests.dashboards.test_analysis import sweep_row, trials_of
 from tests.dashboards.test_reports import HOSTILE
 
 BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+NO_CURVES = pd.DataFrame(columns=["run_id", "trial", "epoch", "step", "metric", "value"])
 PIXEL = base64.b64encode(
     bytes.fromhex(
         "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360f8cf500f0003860180"
@@ -123,6 +127,27 @@ def test_seeds_of_one_configuration_are_no_unfairness(recorded: tuple[pd.DataFra
     told = render_page(pairs, replicated, curves, {})
     assert "NOT equal" not in told
     assert "The first trial of its best configuration" in told
+
+
+def test_as_many_rows_as_were_asked_for() -> None:
+    trials = trials_of([float(place) for place in range(120)])
+    for top, rows in ((None, 100), (110, 110), (5, 5)):
+        told = render_page(trials, sweep_row((), method="random"), NO_CURVES, {}, top=top)
+        assert f"120 trials, {rows} of 120 rows shown" in told
+        assert told[told.index('id="leaderboard"') :].partition("</table>")[0].count("<tr") == rows + 1
+
+
+def test_a_population_s_annealing_ends_before_it_takes_over_another_s_beta(writer: Writer) -> None:
+    """By all that the figure reads of the record: after epoch 2 the trial goes on with a larger weight."""
+    parent = writer.sweep("population", ["objective.beta"])
+    logged = text_trial(80.0)
+    for place, (epoch, beta) in enumerate(zip(logged["epochs"], (0.25, 0.5, 0.9), strict=True), start=1):
+        epoch |= {"train/beta": beta} | ({"population/donor": 1.0} if place == 2 else {})
+    writer.trial(parent, 0, {"objective.beta": "0.5"}, **logged)
+    where: dict[str, Any] = {"home": writer.home}
+    every = shown_of(load_trials("population", **where), sweep_row_of("population", **where), **where)
+    (curves,) = [one for one in every if one.kind == "learning_curves"]
+    assert curves.arguments[1].to_dict() == {0: 2}
 
 
 @pytest.mark.slow

@@ -111,5 +111,34 @@ def test_several_seeds_are_compared_by_pairs() -> None:
     assert "1 of the 1 it was compared with cannot be told apart from it, the nearest by +0.0067" in told
 
 
+def test_the_best_is_the_one_that_was_compared() -> None:
+    """The best trial is of a configuration that collapsed under its other seed; the best mean is another's."""
+    trials = trials_of([0.5, 9.0, 1.0, 1.1, 2.0, 2.1], objective__beta=[0.1] * 2 + [0.2] * 2 + [0.3] * 2, seed=[0, 1] * 3)
+    trials["state"] = ["COMPLETE", "COLLAPSED"] + ["COMPLETE"] * 4
+    told = answer(trials, sweep_row(("objective.beta", "seed"), method="grid"))[0]
+    assert told.startswith("Configuration (trials 2 and 3; beta 0.2) scored best: best/val/neg_elbo 1.05 ± 0.071 (mean")
+    assert "1 configuration that collapsed under some seeds had no part" in told
+
+
+def test_what_has_no_pairs_says_why() -> None:
+    parameters = ("objective.beta", "seed")
+    alone = trials_of([1.0, 2.0], objective__beta=[0.1, 0.1], seed=[0, 1])
+    assert "differ only in their seed: 1.5 ± 0.71" in answer(alone, sweep_row(parameters, method="grid"))[0]
+    uneven = trials_of([1.0, 2.0, 3.0], objective__beta=[0.1, 0.1, 0.2], seed=[0, 1, 0])
+    told = answer(uneven, sweep_row(parameters, method="grid"))[0]
+    assert "no two configurations share two seeds, so that its lead of 2 over trial 2" in told
+    equal = trials_of([1.0, 1.0])
+    equal["test/neg_elbo"] = [3.0, 3.0]
+    told = answer(equal, sweep_row(method="random"))[0]
+    assert "equal to trial 1, with one seed each, so that their equality has no interval" in told
+    assert "the test set tells no difference (3 against 3)" in told
+
+
+def test_survivors_are_no_random_sample() -> None:
+    trials = trials_of([*np.linspace(1, 2, 10), 3.0], objective__beta=[0.1, 0.2] * 5 + [0.1])
+    trials.loc[10, "state"] = "PRUNED"
+    assert "no random sample (pruned ones are left out)" in answer(trials, sweep_row(method="random"))[1]
+
+
 def test_nothing_ranked_has_no_answer() -> None:
     assert answer(trials_of([1.0], state=["FAILED"]), sweep_row(method="random")) == []

@@ -93,10 +93,30 @@ def test_states_have_a_shape_and_a_contrast_of_their_own() -> None:
 def test_units_and_limits() -> None:
     assert with_unit("best/val/neg_elbo") == "best/val/neg_elbo, nats an example"
     assert with_unit("val/active_units") == "val/active_units"
-    assert bulk(pd.Series([1.0, 2.0, 3.0])) is None
-    limits = bulk(pd.Series([*np.linspace(20, 24, 200), 900.0]))
+    nothing = pd.Series(dtype="float64")
+    assert bulk(pd.Series([1.0, 2.0, 3.0]), nothing, "minimize") is None
+    far = pd.Series([*np.linspace(20, 24, 200), 900.0])
+    limits = bulk(far, nothing, "minimize")
     assert limits is not None
     assert limits[1] < 40
+    assert bulk(far, nothing, "maximize") is None, "900 is the winner"
+    assert bulk(-far, nothing, "minimize") is None
+    assert bulk(-far, nothing, "maximize") == pytest.approx((-limits[1], -limits[0]))
+    assert bulk(far, pd.Series([900.0]), "minimize") is None, "what is looked at is not cut off"
+
+
+def test_names_that_are_cut_to_the_same_are_apart() -> None:
+    long = [f"a name that is longer than there is room for, the {place}" for place in range(3)]
+    table = pd.DataFrame({"parameter": "kind", "level": [*long, long[0]], "number": np.nan, "score": [1.0, 2.0, 3.0, 4.0]})
+    axes = drawn_by()["slices"](table, "best/val/neg_elbo").axes[0]
+    assert list(axes.lines[0].get_xdata()) == [0, 1, 2, 0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == [f"{long[0][:13]}…"] * 3
+    effects = pd.DataFrame({"level": long, "mean": [1.0, 2.0, 3.0], "low": 0.5, "high": 3.5, "best": 0.7})
+    assert list(drawn_by()["effect"](effects, "kind", "m").axes[0].lines[-1].get_xdata()) == [0, 1, 2]
+    bars = pd.DataFrame({"parameter": long, "importance": [0.5, 0.3, 0.2]})
+    assert len({bar.get_y() for bar in drawn_by()["importance"](bars, "m").axes[0].patches}) == 3
+    schedules = pd.DataFrame({"schedule": long, "collapsed": 0.0, "trials": 2, "rate": 1.0, "active_units": 3.0})
+    assert len({bar.get_x() for bar in drawn_by()["by_schedule"](schedules).axes[0].patches}) == 3
 
 
 @pytest.mark.slow
@@ -111,4 +131,4 @@ def test_latex_takes_the_figures(recorded: Record, tmp_path: Path) -> None:  # n
     command = [pdflatex, "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
-    assert len(re.findall(r"<\./?[^>]*\.pdf", done.stdout)) or (tmp_path / "paper.pdf").exists()
+    assert len(set(re.findall(r"<(?:use |\./)?(\w+)\.pdf", done.stdout.replace("\n", "")))) == len(files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 
 from dashboards.analyses.collapse import kl_by_dimension
 from dashboards.analyses.comparison import best_by_hours, compare
-from dashboards.analyses.seeds import paired
+from dashboards.analyses.seeds import paired, partly_collapsed
 from dashboards.analyses.slices import contour, pair, slices
-from dashboards.comparison_report import FORMATS, render_comparison, verdict
+from dashboards.comparison_report import FORMATS, load_compared, render_comparison, verdict
 from tests.dashboards.analyses.test_analyses import SCORE, sweep_of, trials_of
+from tests.dashboards.conftest import Writer, text_trial
 from tests.dashboards.test_reports import HOSTILE
 
 
@@ -107,6 +109,22 @@ def test_configurations_are_compared_seed_by_seed() -> None:
     assert paired(trials.drop_duplicates("x"), sweep_of("x", "seed")).empty, "one seed each: there are no pairs"
 
 
+def test_only_scores_that_can_win_are_compared() -> None:
+    scores = [1.0, 1.2, 2.0, 2.1, 3.0, 3.2]
+    trials = trials_of(x=np.repeat([1.0, 2.0, 3.0], 2), seed=[0, 1] * 3, **{SCORE: scores})
+    sweep = sweep_of("x", "seed")
+    barred = trials.assign(**{"best/violation": [0.1, 0.0, 0.0, 0.0, 0.0, 0.0]})
+    assert paired(barred, sweep)["configuration"].tolist() == [2, 4]
+    collapsed = trials.assign(state=["COLLAPSED"] + ["COMPLETE"] * 5)
+    assert paired(collapsed, sweep)["configuration"].tolist() == [2, 4]
+    assert partly_collapsed(collapsed, sweep) == 1
+    again = pd.concat([trials.iloc[:1].assign(state="FAILED", **{SCORE: np.nan}), trials.assign(trial=range(1, 7))])
+    assert paired(again, sweep)["mean"].tolist() == pytest.approx([1.1, 2.05, 3.1]), "a first attempt that failed hides no second"
+    assert paired(trials, sweep)["sd"].tolist() == pytest.approx([0.141421, 0.0707107, 0.141421], abs=1e-5)
+    part = trials.drop(index=[1, 3, 5]).assign(trial=[0, 2, 4])
+    assert paired(part, sweep_of("x", seeds=2)).empty
+
+
 def two() -> dict[str, tuple[pd.DataFrame, pd.Series[Any]]]:
     first = trials_of(**{SCORE: [3.0, 2.0, 4.0], "duration_s": [3600.0] * 3, "data.fingerprint": ["d"] * 3})
     second = trials_of(**{SCORE: [9.0, 1.0, 8.0], "duration_s": [3600.0, 7200.0, 60.0], "data.fingerprint": ["e"] * 3})
@@ -139,18 +157,46 @@ def test_hypervolumes_share_their_reference() -> None:
 def test_the_verdict_says_how_sure_it_is_and_what_is_no_comparison() -> None:
     from scipy.stats import mannwhitneyu
 
-    told = " ".join(verdict(compare(two()), two()))
+    drawn = two()
+    drawn["two"] = (drawn["two"][0], sweep_of("x"))
+    told = " ".join(verdict(compare(drawn), drawn))
     p = mannwhitneyu([3.0, 2.0, 4.0], [9.0, 1.0, 8.0]).pvalue
     assert f"cannot be told apart (Mann-Whitney, p {p:.3f})" in told
     assert "the data of two are not those of" in told
+    assert "the scores of two are no random sample (drawn by tpe)" in " ".join(verdict(compare(two()), two()))
+    drawn["two"] = (drawn["two"][0].assign(state=["COMPLETE", "COMPLETE", "PRUNED"]), sweep_of("x"))
+    assert "no random sample (pruned ones are left out)" in " ".join(verdict(compare(drawn), drawn))
+
+
+def test_seeds_of_one_configuration_are_one_draw() -> None:
+    """Six trials that are three configurations, of a sweep that searched over the seed."""
+    from scipy.stats import mannwhitneyu
+
+    one = trials_of(x=np.repeat([1.0, 2.0, 3.0], 2), seed=[0, 1] * 3, **{SCORE: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
+    other = trials_of(x=[1.0, 2.0, 3.0], **{SCORE: [7.0, 8.0, 9.0]})
+    sweeps = {"one": (one, sweep_of("x", "seed")), "other": (other, sweep_of("x"))}
+    p = mannwhitneyu([1.5, 3.5, 5.5], [7.0, 8.0, 9.0]).pvalue
+    told = " ".join(verdict(compare(sweeps), sweeps))
+    assert f"all configurations of one and other cannot be told apart (Mann-Whitney, p {p:.3f})" in told
+
+
+def test_a_sweep_with_seeds_is_compared_by_its_configurations(writer: Writer) -> None:
+    parent = writer.sweep("seeded", ["objective.beta"], seeds="2")
+    for number, loss in enumerate([80.0, 90.0, 84.0, 84.5]):
+        tags = {"seed": str(number % 2), "configuration": str(number // 2)}
+        writer.trial(parent, number, {"objective.beta": str(number // 2)}, **text_trial(loss), tags=tags)
+    sweeps = load_compared(["seeded"], home=writer.home)
+    table = compare(sweeps)
+    assert table[["trials", "complete", "best", "trial"]].values.tolist() == [[2, 2, 84.25, 2]]
+    assert "of seeded (configuration 1 (trials 2 to 3))" in verdict(table, sweeps)[0]
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_each_format_holds_what_anybody_wrote(format: str) -> None:
     text = render_comparison(two(), format=format)
     if format in ("csv", "json"):
-        found = pd.DataFrame(json.loads(text)) if format == "json" else None
-        assert HOSTILE in (found["sweep"].tolist() if found is not None else [text]) or format == "csv"
+        found = pd.DataFrame(json.loads(text)) if format == "json" else pd.read_csv(io.StringIO(text, newline=""))
+        assert found["sweep"].tolist() == [HOSTILE, "two"]
     else:
         assert "\x1b" not in text
         assert "\u202e" not in text

@@ -45,6 +45,8 @@ def test_the_sweeps_are_listed_newest_first() -> None:
 def test_a_sweep_has_its_answer_and_what_was_written_is_text() -> None:
     page = opened("sweep", sweep=NAME)
     said = told(page)
+    assert "scored best: best/val/neg_elbo 87.25" in said.partition("In MLflow")[0]
+    assert [part.label for part in page.expander] == ["In full, and what the numbers are"]
     assert "Trial 1 won" in said
     assert html.escape(REMOTE) in said
     assert "<img" not in said
@@ -61,7 +63,34 @@ def test_the_address_filters() -> None:
     assert list(ranged.dataframe[0].value["trial"]) == ["1", "2"]
     by_rate = opened("sweep", sweep=NAME, metric="val/rate")
     assert "by the filters" not in told(by_rate)
-    assert "Trial 1 won" in told(by_rate), "the answer stays that of the sweep"
+    assert "87.25 among 2 ranked" in told(by_rate), "the answer stays that of the sweep"
+    assert list(by_rate.dataframe[0].value["trial"]) == ["0", "1", "2", "3"], "both have one rate: by number, and not by −ELBO"
+
+
+def test_the_first_trial_of_a_sweep_begins_while_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboards.app import reading
+
+    every, asked = reading.trials_of, []
+
+    def later(name: str) -> Any:
+        asked.append(name)
+        return every(name).iloc[: 0 if len(asked) == 1 else None]
+
+    monkeypatch.setattr(reading, "trials_of", later)
+    assert len(opened("sweep", sweep=NAME).dataframe[0].value) == 4
+
+
+@pytest.mark.parametrize("held", [b"", b"PK\x03\x04 cut off", b"no archive"])
+def test_damaged_codes_leave_the_rest_of_the_page(held: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboards.app import reading
+
+    kept = reading.artifacts_of
+    monkeypatch.setattr(
+        reading, "artifacts_of", lambda run, folder: {"codes.npz": held} if folder == "latent" else kept(run, folder)
+    )
+    page = opened("trial", sweep=NAME, trial="0")
+    assert "codes.npz cannot be read" in told(page)
+    assert "What it drew" in [part.value for part in page.subheader]
 
 
 def test_what_is_not_there_is_said() -> None:
