@@ -1,4 +1,4 @@
-"""The records of sweeps as pandas frames; with ``store.py``, the only reader of MLflow.
+"""The records of sweeps as pandas frames.
 
 Frames are typed, also where they have no row. A number that was never logged is NaN.
 """

@@ -12,7 +12,7 @@ import pandas as pd
 LEVEL = 0.95
 
 
-def mean_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float, float]:
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean, low and high; both ends are NaN for fewer than two values."""
     from scipy import stats
 
@@ -22,16 +22,16 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float,
     mean = float(array.mean())
     if len(array) < 2:
         return mean, math.nan, math.nan
-    half = float(stats.t.ppf((1 + level) / 2, len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array)))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array)))
     return mean, mean - half, mean + half
 
 
 def mean_intervals(
-    means: pd.Series[Any], deviations: pd.Series[Any], counts: pd.Series[Any], level: float = LEVEL
+    means: pd.Series[Any], deviations: pd.Series[Any], counts: pd.Series[Any]
 ) -> tuple[pd.Series[Any], pd.Series[Any]]:
     """Low and high of many means at once, by their standard deviations (n - 1); NaN for fewer than two values."""
     from scipy import stats
 
-    quantiles = {count: stats.t.ppf((1 + level) / 2, count - 1) if count > 1 else math.nan for count in counts.unique()}
+    quantiles = {count: stats.t.ppf((1 + LEVEL) / 2, count - 1) if count > 1 else math.nan for count in counts.unique()}
     half = counts.map(quantiles) * deviations / np.sqrt(counts)
     return means - half, means + half

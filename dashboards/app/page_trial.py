@@ -90,10 +90,14 @@ def _scores(record: TrialRecord, metric: str) -> pd.DataFrame:
     """Final ones first, and of them the sweep's own; an error stands beside what it is the error of."""
     order, own = {"best": 0, "test": 1, "val": 2, "train": 3}, selected_metric(metric)
     names = sorted(record.metrics, key=lambda name: (name != own, order.get(name.partition("/")[0], 4), name))
-    errors = {name.removesuffix("_se"): record.metrics[name] for name in names if name.endswith("_se")}
+    errors = {
+        name.removesuffix("_se"): record.metrics[name]
+        for name in names
+        if name.endswith("_se") and name.removesuffix("_se") in names
+    }
     rows = []
     for name in names:
-        if name.removesuffix("_se") in errors and name.endswith("_se"):
+        if name.endswith("_se") and name.removesuffix("_se") in errors:
             continue
         value = record.metrics[name]
         if name.endswith(_COUNTS):

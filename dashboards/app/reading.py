@@ -1,4 +1,4 @@
-"""What the pages read, each kept until the store has changed: a page that is drawn again reads nothing again."""
+"""What the pages read, each kept until the store has changed: drawn again from a local store, a page reads nothing again."""
 
 from __future__ import annotations
 

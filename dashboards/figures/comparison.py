@@ -1,8 +1,7 @@
-"""Figures of what is compared: configurations seed by seed, and sweeps beside each other."""
+"""The figure of configurations compared seed by seed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,9 +10,6 @@ from dashboards.figures.style import COLORS, MUTED, figure, text, with_unit
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-"""Beside the colours: lines are told apart without them."""
 
 
 def seeds(table: pd.DataFrame, metric: str) -> go.Figure:
@@ -57,23 +53,3 @@ def seeds(table: pd.DataFrame, metric: str) -> go.Figure:
 def head(trial: int, words: str) -> str:
     """A configuration on an axis."""
     return f"{text(words if len(words) <= 44 else words[:43] + '…')} ({trial})"
-
-
-def sweeps(curves: pd.DataFrame, metrics: Mapping[str, str]) -> go.Figure:
-    """``analyses.comparison.best_by_hours``: the best so far of each sweep against the hours that its trials took."""
-    import plotly.graph_objects as go
-
-    drawn = figure(
-        "The best so far, by what it took", "hours in trials", text(", ".join(map(with_unit, dict.fromkeys(metrics.values()))))
-    )
-    for place, (name, own) in enumerate(curves.groupby("sweep", sort=False)):
-        color = COLORS[place % len(COLORS)]
-        points = {"color": color, "size": 5, "opacity": 0.45}
-        hover = "trial %{customdata}: %{y:.4g} after %{x:.3g} h<extra></extra>"
-        dots = go.Scatter(
-            x=own["hours"], y=own["score"], mode="markers", marker=points, showlegend=False, customdata=own["trial"]
-        )
-        drawn.add_trace(dots.update(hovertemplate=hover))
-        line = {"color": color, "shape": "hv", "width": 2.5, "dash": DASHES[place % len(DASHES)]}
-        drawn.add_trace(go.Scatter(x=own["hours"], y=own["best"], mode="lines", line=line, name=text(name)))
-    return drawn

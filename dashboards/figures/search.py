@@ -58,7 +58,7 @@ def parallel(trials: pd.DataFrame, parameters: Sequence[str], names: dict[str, s
     import plotly.graph_objects as go
     from plotly.colors import sample_colorscale
 
-    axes = [*(_axis(trials[name], names[name]) for name in parameters), _axis(trials[metric], metric)]
+    axes = [*(_axis(trials[name], names[name]) for name in parameters), _axis(trials[metric], with_unit(metric))]
     drawn = figure("Every trial", "", "", height=HEIGHT + 60)
     shares = axes[-1].places.fillna(0.0).clip(0.0, 1.0).to_numpy()
     words = [axis.words for axis in axes]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from dashboards.figures.style import COLORS, figure, text
+from dashboards.figures.style import COLORS, figure, text, with_unit
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -21,7 +21,7 @@ def curves(table: pd.DataFrame, metric: str, names: Mapping[str, str], *, height
     """
     import plotly.graph_objects as go
 
-    drawn = figure(text(metric), "epoch", "", height=height)
+    drawn = figure(text(with_unit(metric)), "epoch", "", height=height)
     drawn.update_layout(showlegend=len(names) > 1)
     own = table[table["metric"] == metric]
     if len(own) and own["epoch"].max() <= 20:
@@ -39,7 +39,7 @@ def best_so_far(tables: Mapping[str, pd.DataFrame], metric: str) -> go.Figure:
     """The best so far of each sweep, from ``analyses.progress``, by how many trials it took."""
     import plotly.graph_objects as go
 
-    drawn = figure("The best so far", "comparable trials", text(metric))
+    drawn = figure("The best so far", "comparable trials", text(with_unit(metric)))
     for color, (name, table) in zip([*COLORS] * (1 + len(tables) // len(COLORS)), tables.items(), strict=False):
         count = list(range(1, len(table) + 1))
         line = {"shape": "hv", "color": color, "width": 2.5}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,16 @@ def test_by_run_id(softmax: Writer) -> None:
     for number, run_id in enumerate(load_trials("softmax", home=softmax.home)["run_id"]):
         record = find_trial(run_id, home=softmax.home)
         assert (record.number, record.run_id, record.sweep) == (number, run_id, "whatever")
+
+
+def test_what_a_trial_knows_of_labels_and_of_infinity(writer: Writer) -> None:
+    parent = writer.sweep("s", ["a"])
+    parameters = [{"model.condition": "null"}, {"model.condition.embedding": "4"}, {"model.prior.kind": "label"}]
+    for number, own in enumerate(parameters):
+        writer.trial(parent, number, own, final={"test/neg_elbo": -math.inf})
+    found = [find_trial(f"s/{number}", home=writer.home) for number in range(3)]
+    assert [record.knows_labels for record in found] == [False, True, True]
+    assert found[0].metrics["test/neg_elbo"] == -math.inf, "and not the largest number that the database holds"
 
 
 def test_a_sweep_stands_for_its_best_complete_trial(softmax: Writer) -> None:

@@ -267,6 +267,16 @@ def test_sweeps_beside_each_other() -> None:
     ]
 
 
+def test_a_curve_counts_the_seeds_that_have_a_value() -> None:
+    """A first attempt that failed hides no second, and an epoch without a number counts for none."""
+    trials = trials_of(x=[1.0] * 4, seed=[0, 0, 1, 2], state=["FAILED", "COMPLETE", "COMPLETE", "COMPLETE"])
+    points = [(0, 9.0), (1, 1.0), (2, 3.0), (3, np.nan)]
+    curves = pd.DataFrame([{"trial": trial, "epoch": 1, "metric": "val/neg_elbo", "value": at} for trial, at in points])
+    (row,) = learning_curves(curves, trials, sweep_of("x", "seed")).to_dict("records")
+    assert (row["mean"], row["seeds"], row["complete"]) == (2.0, 2, True)
+    assert row["high"] == pytest.approx(2 + 12.706, abs=1e-3)
+
+
 def test_intervals() -> None:
     assert mean_interval([1.0, 3.0]) == pytest.approx((2.0, 2 - 12.706, 2 + 12.706), abs=1e-3)
     assert mean_interval([1.0])[0] == 1.0

@@ -126,8 +126,9 @@ def test_only_scores_that_can_win_are_compared() -> None:
 
 
 def two() -> dict[str, tuple[pd.DataFrame, pd.Series[Any]]]:
-    first = trials_of(**{SCORE: [3.0, 2.0, 4.0], "duration_s": [3600.0] * 3, "data.fingerprint": ["d"] * 3})
-    second = trials_of(**{SCORE: [9.0, 1.0, 8.0], "duration_s": [3600.0, 7200.0, 60.0], "data.fingerprint": ["e"] * 3})
+    first = trials_of(x=[1, 2, 3], **{SCORE: [3.0, 2.0, 4.0], "duration_s": [3600.0] * 3, "data.fingerprint": ["d"] * 3})
+    times, scores = [3600.0, 7200.0, 60.0], [9.0, 1.0, 8.0]
+    second = trials_of(x=[1, 2, 3], **{SCORE: scores, "duration_s": times, "data.fingerprint": ["e"] * 3})
     return {HOSTILE: (first, sweep_of("x")), "two": (second, sweep_of("x", method="tpe"))}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pandas as pd
@@ -40,9 +41,9 @@ def test_the_best_are_drawn_and_others_evenly() -> None:
 def test_another_metric_changes_what_is_judged_and_not_the_sweep() -> None:
     sweep = sweep_row(["lr"])
     assert judged_by(sweep, str(sweep["metric"]), "minimize") is sweep
-    several = sweep_row(
-        ["lr"], metrics='[{"name": "val/neg_elbo", "goal": "minimize"}, {"name": "val/rate", "goal": "maximize"}]'
-    )
+    metrics = [{"name": "val/neg_elbo", "goal": "minimize"}, {"name": "val/rate", "goal": "maximize"}]
+    metrics = [{"name": "val/neg_elbo", "goal": "minimize"}, {"name": "val/rate", "goal": "maximize"}]
+    several = sweep_row(["lr"], metrics=json.dumps(metrics))
     assert judged_by(several, "val/neg_elbo", "minimize") is several, "its Pareto set stays"
     changed = judged_by(sweep, "val/active_units", "maximize")
     assert (changed["metric"], changed["goal"], sweep["metric"]) == ("val/active_units", "maximize", "val/neg_elbo")
