@@ -112,7 +112,7 @@ def test_a_click_on_a_code_shows_its_example(tab: Any, served: str) -> None:
 def click_first_button(tab: Any, row: int) -> None:
     """Clicks the button of a row's first column, which a table draws on a canvas: 35 pixels a row, behind the boxes."""
     box = where_it_stays(tab, tab.get_by_test_id("stDataFrame").first)
-    tab.mouse.click(box["x"] + 35 + 40, box["y"] + 35 * row + 17)
+    tab.mouse.click(box["x"] + 35 + 22, box["y"] + 35 * row + 17)
 
 
 def where_it_stays(tab: Any, locator: Any) -> dict[str, float]:
