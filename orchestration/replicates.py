@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -87,8 +88,8 @@ class ReplicatedSearch(Search):
     """One sweep's two studies; its numbers are those of the replicates."""
 
     def __init__(self, spec: SweepSpec, points: Search, study: optuna.Study) -> None:
-        super().__init__(_of_replicates(spec), study)
         self._points = points
+        super().__init__(_of_replicates(spec), study)
         self._seeds = spec.seeds
         self._first_seed = first_seed(spec)
         rule = spec.early_terminate
@@ -110,6 +111,13 @@ class ReplicatedSearch(Search):
                 self._untold[past.number // self._seeds].ended.append(past)
         for number in list(self._untold):  # killed between the end of the last replicate and the point's
             self._settle(number)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is changed within reaches each study as a whole, the replicates' before the points': a point is never told of
+        before the replicate that ends it."""
+        with self._points.together(), super().together():
+            yield
 
     def _take_up(self, begun: Mapping[int, int]) -> None:
         """A point that waits in the sampler's study runs again."""
@@ -167,7 +175,8 @@ class ReplicatedSearch(Search):
 
     def began(self, number: int, data: str) -> None:
         super().began(number, data)
-        self._points.began(number // self._seeds, data)
+        if number // self._seeds in self._untold:
+            self._points.began(number // self._seeds, data)
 
     def tell(
         self,
@@ -185,6 +194,8 @@ class ReplicatedSearch(Search):
             return
         values, kept = self._values.pop(number), self._outcome.kept(metrics)
         ended = Past(number, outcome, reason, {}, value, values, None, 0.0, seconds, metrics=kept)
+        if number // self._seeds not in self._untold:  # an earlier version could be killed between the point's end and this one
+            return
         self._untold[number // self._seeds].ended.append(ended)
         self._settle(number // self._seeds)
 

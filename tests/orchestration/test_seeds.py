@@ -12,7 +12,8 @@ import pytest
 
 from orchestration.driver import Driver
 from orchestration.messages import Job, Message
-from orchestration.replicates import make_search, resume_search
+from orchestration.patient_storage import PatientStorage
+from orchestration.replicates import ReplicatedSearch, make_search, resume_search
 from orchestration.spec import SweepFileError, SweepSpec, load_sweep, spec_text
 from orchestration.stored import assignments_of, complete_trials, open_storage, stored_names
 from orchestration.study import Search
@@ -175,6 +176,40 @@ def test_a_kill_at_many_words_changes_nothing(tiny: Path, tmp_path: Path, method
     assert driver.budget_used == undisturbed.budget_used
 
 
+@pytest.mark.parametrize(("order", "killed_at"), [("now", 1), ("now", 2), ("of before", 2)])
+def test_a_kill_amid_the_end_of_the_last_replicate(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str, killed_at: int
+) -> None:
+    """Its end and its point's are two transactions; an earlier version carried out the point's first."""
+    spec = spec_of(tiny)
+    urls = [f"sqlite:///{tmp_path / name}.db" for name in ("whole", "cut")]
+    whole, _ = driver_of(spec, make_search(spec, urls[0], spec_text(spec)), tmp_path)
+    assert train(whole)
+
+    driver, _ = driver_of(spec, make_search(spec, urls[1], spec_text(spec)), tmp_path)
+    assert not train(driver, words_left=17)
+    own, done = PatientStorage.transact, 0
+
+    def transact(self: PatientStorage, write: Any, durable: bool) -> Any:
+        nonlocal done
+        done += 1
+        if done == killed_at:
+            raise KeyboardInterrupt
+        return own(self, write, durable)
+
+    with monkeypatch.context() as patch:
+        if order == "of before":
+            patch.setattr(ReplicatedSearch, "together", Search.together)
+        patch.setattr(PatientStorage, "transact", transact)
+        with pytest.raises(KeyboardInterrupt):
+            driver.hear(2, Message("end", state="COMPLETE", seconds=1.0))
+    assert len(told(urls[1])) == (order == "of before")
+    driver, _ = driver_of(spec, resume_search(spec, urls[1]), tmp_path)
+    assert train(driver)
+    assert table(driver) == table(whole)
+    assert told(urls[1]) == told(urls[0])
+
+
 WILCOXON = ["seeds=6", "run_cap=18", "method=grid", "early_terminate={type: wilcoxon}"]
 """Three configurations."""
 LEARNING_RATES = "parameters={optimizer.lr: {values: [0.01, 0.02, 0.01001]}}"
@@ -256,7 +291,7 @@ def test_a_seed_that_may_be_spared_waits_for_other_work_alone(tiny: Path, url: s
 
 
 @pytest.mark.parametrize(
-    "words_left", [40, 75, pytest.param(20, marks=pytest.mark.slow), pytest.param(90, marks=pytest.mark.slow)]
+    "words_left", [40, 75, pytest.param(20, marks=pytest.mark.slow), pytest.param(80, marks=pytest.mark.slow)]
 )
 def test_two_workers_and_a_kill(tiny: Path, url: str, tmp_path: Path, words_left: int) -> None:
     spec = load_sweep(tiny, [*WILCOXON, LEARNING_RATES])
