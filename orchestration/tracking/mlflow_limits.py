@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -33,9 +34,13 @@ def cut_all(values: Mapping[str, str], limit: int) -> dict[str, str]:
 def batches(
     params: Sequence[P], metrics: Sequence[M], tags: Sequence[T]
 ) -> Iterator[tuple[Sequence[P], Sequence[M], Sequence[T]]]:
-    """What one request after the other takes of each; nothing where there is nothing."""
-    starts = range(0, max(len(params), len(tags)), MAX_BATCH)
-    count = max(len(starts), len(range(0, len(metrics), MAX_METRICS)))
+    """What one request after the other takes of each, the tags in the last; nothing where there is nothing."""
+    of_tags = math.ceil(len(tags) / MAX_BATCH)
+    count = max(of_tags, math.ceil(len(params) / MAX_BATCH), math.ceil(len(metrics) / MAX_METRICS))
     for at in range(count):
-        some = slice(at * MAX_BATCH, (at + 1) * MAX_BATCH)
-        yield params[some], metrics[at * MAX_METRICS : (at + 1) * MAX_METRICS], tags[some]
+        late = at - (count - of_tags)
+        yield (
+            params[at * MAX_BATCH : (at + 1) * MAX_BATCH],
+            metrics[at * MAX_METRICS : (at + 1) * MAX_METRICS],
+            tags[max(late, 0) * MAX_BATCH : max(late + 1, 0) * MAX_BATCH],
+        )

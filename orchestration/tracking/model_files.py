@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from mlflow.models.signature import ModelSignature
 
 FOLDER = "checkpoint"
-_WEIGHTS, _SHAPE = "weights.safetensors", "shape.json"
+_WEIGHTS, _SHAPE = "weights.safetensors", "shape.json"  # as in vae_core.checkpoint, which would import torch
 _REQUIRED = ("vae-sweeps", "torch", "mlflow", "safetensors", "numpy", "pandas")
 
 
@@ -22,19 +24,38 @@ def write_model_files(checkpoint: Path, run_id: str, target: Path) -> Model | No
     """Writes MLmodel and requirements.txt for the model in ``checkpoint`` into ``target``; None where it has no model.
 
     MLflow's own ``log_model`` would copy the weights, and import the model to find out what it needs.
+
+    Raises:
+        ValueError: its files are damaged.
     """
     if not (checkpoint / _WEIGHTS).exists():
         return None
     from mlflow import pyfunc
     from mlflow.models import Model
 
-    shape = json.loads((checkpoint / _SHAPE).read_text()) if (checkpoint / _SHAPE).exists() else None
+    shape = _shape(checkpoint / _SHAPE)
     model = Model(artifact_path=FOLDER, run_id=run_id, signature=_signature(shape))
     pyfunc.add_to_model(model, loader_module="orchestration.pyfunc_model")
     target.mkdir(parents=True, exist_ok=True)
     model.save(target / "MLmodel")
-    (target / "requirements.txt").write_text("".join(f"{name}=={version(name)}\n" for name in _REQUIRED))
+    (target / "requirements.txt").write_text("".join(f"{name}=={version}\n" for name, version in _installed()))
     return model
+
+
+def _shape(file: Path) -> list[int] | None:
+    if not file.exists():
+        return None
+    try:
+        return [int(side) for side in json.loads(file.read_text())]
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file.name} is damaged: {error}") from error
+
+
+def _installed() -> Iterator[tuple[str, str]]:
+    """What is required, with its version; without what runs here from a copy of its source, as on the nodes of a cluster."""
+    for name in _REQUIRED:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def _signature(shape: list[int] | None) -> ModelSignature:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestration.patience import no_room
 from orchestration.pictures import FOLDER as PICTURES
 from orchestration.pictures import TAG as HAS_PICTURES
 from orchestration.tracking.datasets import DATASET, dataset_inputs
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 EXPERIMENT = "vae-sweeps"
+NO_MODEL = "model.undescribed"
+"""The tag of a run whose checkpoint MLflow cannot load, with the reason."""
 _TRIAL_STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "COLLAPSED": "FINISHED", "FAILED": "FAILED", "STOPPED": "KILLED"}
 _SWEEP_STATUS = {"FINISHED": "FINISHED", "INTERRUPTED": "KILLED", "FAILED": "FAILED"}
 
@@ -186,31 +189,41 @@ class Records:
     def _write_story(self, story: Story) -> None:
         started, ended = story.started, story.ended
         tags = cut_all(dict(started["tags"]), MAX_TAG) if started is not None else {}
-        last = {} if ended is None else self._last_tags(ended)
         pictured = {HAS_PICTURES: "True"} if story.pictures else {}
-        run_id, found = self._trial(story.first, {**tags, **story.tags, **pictured, **last})
+        run_id, found = self._trial(story.first, {**tags, **story.tags, **pictured})
         params = {name: as_text(value) for name, value in started["params"].items()} if started is not None else {}
         params = cut_all(params, MAX_PARAM)
-        due = {}
-        if found:
-            due = {**story.tags, **pictured, **last}
-            if started is not None:
-                params = self._reopen(run_id, tags, params)
-        written = self._points.get(run_id, set())
-        points = [point for point in story.points if (point.name, point.epoch, point.value) not in written]
-        self._log_batches(run_id, params, points, due)
+        due = {**story.tags, **pictured} if found else {}
+        if found and started is not None:
+            params = self._reopen(run_id, tags, params)
         if started is not None:
             self._keep_origins(run_id, started)
         for directory in story.pictures:
             self._keep_files(run_id, directory, PICTURES)
         for directory in story.artifacts:
             self._keep_files(run_id, directory)
-            with tempfile.TemporaryDirectory(prefix="vae-sweeps-") as scratch:
-                if write_model_files(Path(directory) / FOLDER, run_id, Path(scratch)) is not None:
-                    self._keep_files(run_id, scratch, FOLDER)
+            due |= self._keep_model(run_id, Path(directory) / FOLDER)
+        if ended is not None:
+            due |= self._last_tags(ended)
+        written = self._points.get(run_id, set())
+        points = [point for point in story.points if (point.name, point.epoch, point.value) not in written]
+        self._log_batches(run_id, params, points, due)  # last: whoever reads the state finds what comes with it
         if ended is not None:
             self._store.set_terminated(run_id, _TRIAL_STATUS[ended["state"]], end_time=ended["at"])
             self._roots.pop(run_id, None)
+
+    def _keep_model(self, run_id: str, checkpoint: Path) -> dict[str, str]:
+        """Makes the files that are there a model of MLflow; the tag that says why not, for they are worth keeping without."""
+        with tempfile.TemporaryDirectory(prefix="vae-sweeps-") as scratch:
+            try:
+                described = write_model_files(checkpoint, run_id, Path(scratch))
+            except Exception as error:  # whatever a damaged file leads to
+                if no_room(error):
+                    raise
+                return {NO_MODEL: cut(f"{type(error).__name__}: {error}", MAX_TAG)}
+            if described is not None:
+                self._keep_files(run_id, scratch, FOLDER)
+        return {}
 
     @staticmethod
     def _last_tags(ended: Entry) -> dict[str, str]:

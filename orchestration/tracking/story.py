@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 Entry = Mapping[str, Any]
 OF_TRIALS = frozenset({"started", "epoch", "pictures", "artifacts", "ended"})
+OF_SWEEPS = frozenset({"open", "note", "closed"})
 
 
 class Point(NamedTuple):
@@ -35,6 +37,26 @@ class Story:
     artifacts: list[str] = field(default_factory=list)
     """Directories."""
     ended: Entry | None = None
+
+
+def entry_of(line: str) -> Entry:
+    """A line of the spool.
+
+    Raises:
+        ValueError: it is damaged, such that it cannot even be told what it speaks of.
+    """
+    try:
+        entry = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    if not isinstance(entry, dict) or not isinstance(entry.get("sweep"), str):
+        raise ValueError("names no sweep")
+    match entry:
+        case {"op": str(op)} if op in OF_SWEEPS:
+            return entry
+        case {"op": str(op), "trial": int(), "seed": int() | None} if op in OF_TRIALS:
+            return entry
+    raise ValueError("says nothing that is known of a sweep or a trial")
 
 
 def story_of(entries: Sequence[Entry]) -> Story:

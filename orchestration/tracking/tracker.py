@@ -1,7 +1,7 @@
 """The tracker: says nothing twice, loses nothing, and never keeps its caller waiting.
 
-What is said goes to the spool, a file, at once; one thread carries it from there to MLflow, in order, for as long as
-that takes. An outage of the server is therefore only a longer spool, and what a killed process leaves is sent later.
+What is said goes to the spool, a file, at once; one thread carries it from there to MLflow, of each trial in order, for
+as long as that takes. An outage of the server is therefore only a longer spool, and what a killed process leaves is sent later.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ from orchestration.tracking.mlflow_limits import as_text
 from orchestration.tracking.outage import is_outage, quiet_mlflow
 from orchestration.tracking.records import Records
 from orchestration.tracking.spool import Line, Spool, SpoolBusy
-from orchestration.tracking.story import Entry, together
+from orchestration.tracking.story import Entry, entry_of, together
 
 __all__ = ["SpoolBusy", "SweepHeader", "Tracker", "quiet_mlflow", "replay_spool"]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
@@ -33,6 +34,8 @@ _GATHER_S = 0.3
 """After something is said: what follows so soon is sent with it."""
 _WINDOW = 100
 """Lines that are sent before it is noted that they were."""
+_Outcome = Literal[True] | Exception
+"""Whether entries are in the store, or why they never will be."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,7 @@ def replay_spool(uri: str, artifact_root: Path, spool_path: Path, timeout: float
 
 
 class _Delivery:
-    """Carries a spool to the records, in order, until told to finish and nothing is left or the time is over."""
+    """Carries a spool to the records, until told to finish and nothing is left or the time is over."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -238,50 +241,82 @@ class _Delivery:
 
     def run(self, spool: Spool) -> None:
         try:
-            while True:
-                self._news.clear()
-                lines = spool.read()
-                for start in range(0, len(lines), _WINDOW):
-                    if not self._deliver(spool, lines[start : start + _WINDOW]):
-                        return
-                if not lines:
-                    if self._finishing.is_set():
-                        return
-                    self._news.wait()
-                    self._finishing.wait(_GATHER_S)
+            self._run(spool)
+        except Exception as error:  # such as of a disk that cannot be read
+            self.trouble = f"nothing is sent to MLflow any more: {_first_line(error)}"
+            notice(f"{self.trouble}; training goes on, and the records wait")
+            self._finishing.wait()  # until then the spool is spoken to
         finally:
             spool.close()
 
-    def _deliver(self, spool: Spool, lines: Sequence[Line]) -> bool:
-        """Sends the lines, however long the store is away; False: the time is over."""
-        entries = [json.loads(line.text) for line in lines]
-        for group in together(entries):
-            sent = self._send([entries[at] for at in group])
-            if isinstance(sent, Exception) and len(group) > 1:  # find out which of them it is
-                alone = [(at, self._send([entries[at]])) for at in group]
-            else:
-                alone = [(group[0], sent)]
-            for at, outcome in alone:
-                if outcome is None:
-                    return False
-                if isinstance(outcome, Exception):
-                    spool.reject(lines[at], outcome)
-                    self.rejected += 1
-        self._records.settle()
-        spool.delivered(lines)
-        return True
+    def _run(self, spool: Spool) -> None:
+        while True:
+            self._news.clear()
+            lines = spool.read()
+            for start in range(0, len(lines), _WINDOW):
+                if not self._deliver(spool, lines[start : start + _WINDOW]):
+                    return
+            if not lines:
+                if self._finishing.is_set():
+                    return
+                self._news.wait()
+                self._finishing.wait(_GATHER_S)
 
-    def _send(self, entries: Sequence[Entry]) -> Literal[True] | Exception | None:
-        """Whether they are in the store; why they never will be; None: the time is over."""
-        pause = _FIRST_PAUSE_S
-        while time.monotonic() < self._deadline:
-            done: Literal[True] | Exception = True
+    def _deliver(self, spool: Spool, lines: Sequence[Line]) -> bool:
+        """Sends the lines, however long the store is away; False: the time is over. What is sent by then, from the first line on
+        without a gap, is noted, so that whoever goes on gets further."""
+        entries: dict[int, Entry] = {}
+        done: dict[int, _Outcome] = {}
+        for at, line in enumerate(lines):
             try:
-                self._records.write(entries)
+                entries[at] = entry_of(line.text)
+            except ValueError as error:
+                done[at] = error
+        done |= self._send_all(entries)
+        sent = list(takewhile(done.__contains__, range(len(lines))))
+        if not sent or self._outlast(self._records.settle, _of_the_disk) is None:
+            return False
+        for at in sent:  # not before: what is sent again would be refused again
+            if isinstance(refused := done[at], Exception):
+                spool.reject(lines[at], refused)
+                self.rejected += 1
+        spool.delivered(lines[: len(sent)])
+        return len(sent) == len(lines)
+
+    def _send_all(self, entries: Mapping[int, Entry]) -> dict[int, _Outcome]:
+        """What became of each until the time was over."""
+        done: dict[int, _Outcome] = {}
+        positions = list(entries)
+        for group in together(list(entries.values())):
+            due = [[positions[at] for at in group]]
+            while due:
+                part = due.pop(0)
+                sent = self._send([entries[at] for at in part])
+                if sent is None:
+                    return done
+                if isinstance(sent, Exception) and len(part) > 1:  # find out which of them it is
+                    due = [[at] for at in part]
+                else:
+                    done.update(dict.fromkeys(part, sent))
+        return done
+
+    def _send(self, entries: Sequence[Entry]) -> _Outcome | None:
+        """None: the time is over."""
+        return None if time.monotonic() >= self._deadline else self._outlast(lambda: self._records.write(entries), is_outage)
+
+    def _outlast(self, act: Callable[[], None], passes: Callable[[Exception], bool]) -> _Outcome | None:
+        """Does it, again and again while it fails for a reason that passes; None: the time is over."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            done: _Outcome = True
+            try:
+                act()
             except Exception as error:  # the thread must outlive whatever one entry does
-                if is_outage(error):
+                if passes(error):
                     self._say(error)
                     self._rest(pause)
+                    if time.monotonic() >= self._deadline:
+                        return None
                     pause = min(2 * pause, _LONGEST_PAUSE_S)
                     continue
                 done = error
@@ -290,7 +325,6 @@ class _Delivery:
                 notice("MLflow takes records again")
             self.trouble = None
             return done
-        return None
 
     def _say(self, error: Exception) -> None:
         """An outage is told at the end, if it lasts so long; that nobody is let in, at once."""
@@ -305,6 +339,10 @@ class _Delivery:
             time.sleep(max(0.0, min(seconds, self._deadline - time.monotonic())))
         else:
             self._finishing.wait(seconds)
+
+
+def _of_the_disk(error: Exception) -> bool:
+    return isinstance(error, OSError)
 
 
 def _first_line(error: Exception) -> str:

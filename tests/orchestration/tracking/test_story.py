@@ -36,10 +36,11 @@ def test_what_no_curve_can_show_is_a_tag() -> None:
 def test_no_request_is_larger_than_the_limits() -> None:
     sent = list(batches(list(range(120)), list(range(1700)), list(range(30))))
     assert [(len(params), len(metrics), len(tags)) for params, metrics, tags in sent] == [
-        (100, 800, 30),
+        (100, 800, 0),
         (20, 800, 0),
-        (0, 100, 0),
-    ]
+        (0, 100, 30),
+    ], "how a trial ended comes with the last of what it measured"
+    assert [tags for _, _, tags in batches([], [], list(range(130)))] == [list(range(100)), list(range(100, 130))]
     assert not list(batches([], [], []))
 
 

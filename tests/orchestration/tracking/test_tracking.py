@@ -6,12 +6,14 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from orchestration.messages import TrialState
 from orchestration.tracking.mlflow_limits import MAX_PARAM, MAX_TAG
+from orchestration.tracking.model_files import write_model_files
 from orchestration.tracking.note import NoteRow, sweep_note
 from orchestration.tracking.outage import quiet_mlflow
 from orchestration.tracking.spool import rejected_path
@@ -20,12 +22,14 @@ from tests.orchestration.tracking.recording import (
     DEAD_SERVER,
     assert_whole,
     at,
+    client,
     history,
     opened,
     runs,
     spool_of,
     start,
     train,
+    until,
 )
 from vae_core.config import TrialConfig
 
@@ -71,6 +75,74 @@ def test_the_life_of_a_trial(store: Path, tmp_path: Path) -> None:
     assert (place / "checkpoint" / "weights.safetensors").read_bytes() == b"weights"
     config = YAML(typ="safe", pure=True).load((place / "config.yaml").read_text())
     assert TrialConfig.from_dict(config).fingerprint() == CONFIG.fingerprint()
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_who_reads_that_a_trial_is_complete_finds_all_of_it(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: bool
+) -> None:
+    from mlflow import MlflowClient
+
+    (tmp_path / "samples.txt").write_text("a sample")
+    name = f"order-{later}"
+    seen: set[tuple[Any, ...]] = set()
+
+    def look(own: Any) -> Any:
+        def method(self: MlflowClient, *arguments: Any, **options: Any) -> Any:
+            done = own(self, *arguments, **options)
+            for run in runs(store, name):
+                if run.data.tags["trial.state"] == "COMPLETE":
+                    files = [item.path for item in client(store).list_artifacts(run.info.run_id)]
+                    seen.add((run.data.metrics.get("best/val/neg_elbo"), *files))
+            return done
+
+        return method
+
+    tracker = opened(store, name)
+    start(tracker)
+    if later:
+        until(lambda: tracker.pending == 0)
+    for method in ("create_run", "log_batch", "set_terminated"):
+        monkeypatch.setattr(MlflowClient, method, look(getattr(MlflowClient, method)))
+    train(tracker, 0, range(1, 300))
+    tracker.epoch(0, 299, {"best/val/neg_elbo": 1.5}, at(4))
+    tracker.trial_ended(0, "COMPLETE", "", tmp_path, 1.0)
+    assert tracker.close() == 0
+    assert seen == {(1.5, "config.yaml", "samples.txt")}
+
+
+@pytest.mark.parametrize("shape", ["{cut", "3", '"x"'])
+def test_a_checkpoint_that_cannot_be_described_is_kept(store: Path, tmp_path: Path, shape: str) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "weights.safetensors").write_bytes(b"weights")
+    (tmp_path / "checkpoint" / "shape.json").write_text(shape)
+    tracker = opened(store, f"shape{len(shape)}")
+    start(tracker)
+    tracker.trial_ended(0, "COMPLETE", "", tmp_path, 1.0)
+    assert tracker.close() == tracker.rejected == 0
+    (run,) = runs(store, f"shape{len(shape)}")
+    assert run.data.tags["trial.state"] == "COMPLETE"
+    assert "shape.json" in run.data.tags["model.undescribed"]
+    files = {item.path for item in client(store).list_artifacts(run.info.run_id, "checkpoint")}
+    assert files == {"checkpoint/weights.safetensors", "checkpoint/shape.json"}
+
+
+def test_a_model_is_described_where_the_project_is_a_copy_of_its_source(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    def found(name: str) -> str:
+        if name == "vae-sweeps":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("orchestration.tracking.model_files.version", found)
+    (tmp_path / "weights.safetensors").write_bytes(b"weights")
+    assert write_model_files(tmp_path, "run", tmp_path / "model") is not None
+    required = (tmp_path / "model" / "requirements.txt").read_text()
+    assert "torch==" in required
+    assert "vae-sweeps" not in required
 
 
 def test_the_sweeps_run(store: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import multiprocessing
 import os
 import signal
@@ -10,11 +12,14 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from orchestration.tracking.spool import pending_lines, rejected_path
+from orchestration.tracking import tracker as tracker_module
+from orchestration.tracking.records import Records
+from orchestration.tracking.spool import Spool, pending_lines, rejected_path
 from orchestration.tracking.tracker import replay_spool
 from tests.orchestration.tracking.recording import (
     DEAD_SERVER,
@@ -76,6 +81,86 @@ def test_an_absent_server_keeps_nobody_waiting_and_nothing_is_lost(store: Path) 
     assert replay_spool(uri_of(store), store / "artifacts", spool_of(store, "away")) == 0
     assert_whole(store, "away", trials=3, epochs=5)
     assert spool_of(store, "away").read_bytes() == b""
+
+
+def test_a_damaged_line_is_put_aside_and_the_others_are_sent(store: Path) -> None:
+    tracker = opened(store, "damaged", DEAD_SERVER)
+    start(tracker)
+    train(tracker, 0, range(1, 4))
+    tracker.trial_ended(0, "COMPLETE", "", None, 1.0)
+    assert tracker.close(timeout=0.1) == 6
+    spool = spool_of(store, "damaged")
+    damaged = ["{torn", "[1, 2]", '{"op": "epoch"}', '{"op": "epoch", "sweep": "damaged", "trial": [0], "seed": 3}', "[" * 99_999]
+    first, *others = spool.read_text().splitlines()
+    spool.write_text("\n".join([first, *damaged, *others]) + "\n")
+    spool.with_suffix(".sent").unlink()
+    assert replay_spool(uri_of(store), store / "artifacts", spool) == 0
+    assert_whole(store, "damaged", trials=1, epochs=3)
+    assert [json.loads(line)["entry"] for line in rejected_path(spool).read_text().splitlines()] == damaged
+
+
+def test_a_disk_that_cannot_sync_is_waited_for(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, failed = Records.settle, 0
+
+    def settle(self: Records) -> None:
+        nonlocal failed
+        failed += 1
+        if failed < 3:
+            raise OSError(errno.EIO, "Input/output error")
+        real(self)
+
+    monkeypatch.setattr(Records, "settle", settle)
+    tracker = opened(store, "sync")
+    until(lambda: tracker.trouble is not None)
+    assert tracker.pending == 1, "not sent before it is on the disk"
+    start(tracker)
+    tracker.trial_ended(0, "COMPLETE", "", None, 1.0)
+    assert tracker.close() == 0
+    assert_whole(store, "sync", trials=1, epochs=0)
+
+
+def test_what_ends_the_sender_does_not_end_the_sweep(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "read", lambda self: 1 / 0)
+        tracker = opened(store, "dead")
+        until(lambda: tracker.trouble is not None)
+        start(tracker)
+        train(tracker, 0, range(1, 3))
+        tracker.trial_ended(0, "COMPLETE", "", None, 1.0)
+        assert tracker.close() == 5
+    assert "nothing is sent to MLflow any more: ZeroDivisionError" in capsys.readouterr().err
+    assert replay_spool(uri_of(store), store / "artifacts", spool_of(store, "dead")) == 0
+    assert_whole(store, "dead", trials=1, epochs=2)
+
+
+def test_little_time_at_once_is_enough_in_the_end(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow server: what one command has sent the next does not send again, nor refuse again."""
+    away = opened(store, "slow", DEAD_SERVER)
+    for number in range(6):
+        start(away, number)
+        train(away, number, range(1, 3))
+        gone = store / "gone"
+        gone.mkdir(exist_ok=True)
+        away.trial_ended(number, "COMPLETE", "", gone, 1.0)
+    gone.rmdir()
+    assert away.close(timeout=0.1) == 31
+    real = Records.write
+
+    def write(self: Records, entries: Any) -> None:
+        clock.append(clock[-1] + 1)
+        real(self, entries)
+
+    clock = [0.0]
+    monkeypatch.setattr(Records, "write", write)
+    monkeypatch.setattr(tracker_module, "time", SimpleNamespace(monotonic=lambda: clock[-1], sleep=time.sleep))
+    left = [31]
+    while left[-1]:
+        left.append(replay_spool(uri_of(store), store / "artifacts", spool_of(store, "slow"), timeout=4))
+        assert left[-1] < left[-2]
+    assert_whole(store, "slow", trials=6, epochs=2)
+    assert len(rejected_path(spool_of(store, "slow")).read_text().splitlines()) == 6
 
 
 def _sweep_until_killed(store: Path, name: str, trials: int, epochs: int) -> None:
