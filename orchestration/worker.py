@@ -68,7 +68,9 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
     directory = Path(job.directory)
     yield from _when_there_is_room(lambda: directory.mkdir(parents=True, exist_ok=True), directory)
     config = TrialConfig.from_dict(job.config)
-    data = shared if shared is not None else _load(config.data)
+    data = shared
+    if data is None:
+        data = yield from _when_there_is_room(lambda: _load(config.data), "the copies of the data")
     require_batch(data, config.training.batch_size)
     device = job.device
     if device == "cuda" and not torch.cuda.is_available():
@@ -160,15 +162,15 @@ def write_artifacts(
     return scores | write_diagnosis(model, config, data, scores, directory / "diagnosis")
 
 
-def _when_there_is_room(write: Callable[[], T], directory: Path) -> Generator[Message, None, T]:
-    """What ``write`` returns, after as many notices as the disk of ``directory`` was full for."""
+def _when_there_is_room(write: Callable[[], T], what: object) -> Generator[Message, None, T]:
+    """What ``write`` returns, after a notice a second for as long as the disk of ``what``, such as a directory, was full."""
     while True:
         try:
             return write()
         except Exception as error:  # of whatever library was writing
             if not no_room(error):
                 raise
-            reason = f"no room is left on the disk of {directory}; the trial waits and goes on by itself"
+            reason = f"no room is left on the disk of {what}; the trial waits and goes on by itself"
             yield Message("notice", timestamp_ms=_now_ms(), reason=reason)
             time.sleep(PAUSE_S)
 

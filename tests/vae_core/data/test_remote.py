@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from orchestration.cluster import look
 from orchestration.spec.load import load_sweep
 from tests.conftest import TINY
+from vae_core.data import remote
 from vae_core.data.config import Npz
 from vae_core.data.errors import DataError
 from vae_core.data.remote import cache
@@ -32,6 +34,9 @@ class Server:
         class Handler(SimpleHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked.append(self.path)
+                if len(asked) <= server.away:
+                    self.send_error(503)
+                    return
                 if self.path.startswith("/torn/"):  # ends before all that was promised has come
                     self.send_response(200)
                     self.send_header("Content-Length", "5000")
@@ -44,6 +49,9 @@ class Server:
                 pass
 
         self.asked = asked
+        self.away = 0
+        """How often it says that it is overloaded."""
+        server = self
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(directory)))
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -57,6 +65,7 @@ class Server:
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(remote, "PAUSES_S", (0.01, 0.01, 0.01))
     (tmp_path / "train.txt").write_text(TEXT)
     (tmp_path / "rows.csv").write_text("text\n" + TEXT)
     np.savez(tmp_path / "images.npz", x_train=np.eye(30, 16, dtype=bool).reshape(30, 4, 4), x_test=np.ones((5, 4, 4), bool))
@@ -88,6 +97,29 @@ def test_what_does_not_come_whole_is_told_and_leaves_nothing(path: str, message:
     assert [file for file in cache().rglob("*") if file.is_file()] == []
 
 
+def test_a_server_that_is_briefly_away_is_asked_again(server: Server) -> None:
+    server.away = 3
+    assert TextFile(train=f"{server.address}/train.txt").load().name.endswith("train.txt")
+    assert server.asked == ["/train.txt"] * 4
+    with pytest.raises(DataError, match="404"):
+        TextFile(train=f"{server.address}/none.txt").load()
+    assert server.asked[4:] == ["/none.txt"], "that would be answered the same"
+
+
+@pytest.mark.parametrize("path", ["..", "a/..", "x" * 300 + ".txt", "a.b%2Fc"])
+def test_no_name_leads_out_of_the_cache(path: str, server: Server) -> None:
+    with suppress(DataError):  # nor is it a crash; of a directory this server sends a list
+        TextFile(train=f"{server.address}/{path}").load()
+    assert {file.name for file in cache().rglob("*") if file.is_file()} <= {"data"}
+
+
+def test_a_cache_that_cannot_be_is_told(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"data\.train: http://.* cannot be fetched: .*Not a directory"):
+        TextFile(train=f"{server.address}/train.txt").load()
+
+
 def test_nobody_there_is_told(server: Server) -> None:
     server.close()
     with pytest.raises(DataError, match=r"data\.train: http://.* cannot be fetched: .*refused"):
@@ -102,6 +134,9 @@ def test_nobody_there_is_told(server: Server) -> None:
         ("http:///train.txt", "and a host"),
         ("https://me:secret@host/train.txt", "no user name and no password"),
         ("http://[::1/a", "is no address"),
+        ("https://host/train.txt?token=abc", "nothing secret in it, such as its token="),
+        ("https://b.s3.example/t.csv?X-Amz-Date=1&X-Amz-Signature=abc", "such as its X-Amz-Signature="),
+        ("https://host/t.csv?sv=1&sig=abc", "such as its sig="),
     ],
 )
 def test_what_is_no_address_to_fetch_is_refused(address: str, message: str) -> None:
