@@ -61,7 +61,7 @@ class DrivenStudy(InMemoryStorage):
         super().__init__()
         self._database = database
         self._row = database.get_study_id_from_name(name)
-        self._rows: list[int | None] = []
+        self._rows: dict[int, int] = {}
         """Of each trial the primary key, once it has one."""
         self._changes: dict[int, _Changes] = {}
         self._user_keys: set[str] = set()
@@ -77,8 +77,7 @@ class DrivenStudy(InMemoryStorage):
         for key, value in self._database.get_study_system_attrs(self._row).items():
             super().set_study_system_attr(_STUDY, key, value)
         for frozen in self._database._get_trials(self._row, None, set(), -1):
-            super().create_new_trial(_STUDY, frozen)
-            self._rows.append(frozen._trial_id)
+            self._rows[super().create_new_trial(_STUDY, frozen)] = frozen._trial_id
         known = self._studies[_STUDY]
         for frozen in known.trials:
             known.param_distribution.update(frozen.distributions)
@@ -105,7 +104,6 @@ class DrivenStudy(InMemoryStorage):
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         trial_id = super().create_new_trial(study_id, template_trial)
-        self._rows.append(None)
         self._changes[trial_id] = _Changes(new=True)
         self._settle()
         return trial_id
@@ -146,8 +144,7 @@ class DrivenStudy(InMemoryStorage):
             return
         # An end is what nobody would say again; an epoch that a power cut takes is trained or told again.
         ends = any(self._get_trial(trial_id).state.is_finished() for trial_id in self._changes)
-        for trial_id, row in self._database.transact(self._write, durable=ends).items():
-            self._rows[trial_id] = row
+        self._rows |= self._database.transact(self._write, durable=ends)
         self._changes.clear()
         self._user_keys.clear()
         self._system_keys.clear()
@@ -155,6 +152,8 @@ class DrivenStudy(InMemoryStorage):
     def _write(self, connection: Connection) -> dict[int, int]:
         """All changes, whatever of them is there already; the new trials' primary keys."""
         studies = models.StudyModel.__table__
+        if connection.dialect.name == "postgresql":  # a lock that somebody holds is said, like any trouble that passes
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
         # Whoever comes again waits here for what is still under way from before.
         connection.execute(select(studies.c.study_id).where(studies.c.study_id == self._row).with_for_update())
         owner, study = {"study_id": self._row}, self._studies[_STUDY]
@@ -162,7 +161,7 @@ class DrivenStudy(InMemoryStorage):
         _put(connection, _SYSTEM.__table__, owner, "key", _attributes(study.system_attrs, self._system_keys))
         made: dict[int, int] = {}
         for trial_id, changes in self._changes.items():
-            trial, row = self._get_trial(trial_id), self._rows[trial_id]
+            trial, row = self._get_trial(trial_id), self._rows.get(trial_id)
             if changes.new:
                 row = made[trial_id] = self._write_new(connection, trial, changes)
                 changes = _Changes(  # whole, in case an earlier attempt has left only a part of it

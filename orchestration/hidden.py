@@ -39,6 +39,13 @@ def remember(spec: SweepSpec, where: Home) -> None:
     _keep(directory / URI_FILE, "" if where.tracking_uri == where.own_tracking_uri else where.tracking_uri)
     _keep(where.storage_file(spec.name), spec.search.storage)
     _keep(directory / _WEBHOOK_FILE, None if spec.notify is None else spec.notify.url)
+    job_file(spec.name, where).unlink(missing_ok=True)
+
+
+def job_file(name: str, where: Home) -> Path:
+    """Where a job of a cluster finds a sweep file that must not travel with it; gone once the job has kept what is hidden."""
+    where.sweep_dir(name)  # refuses what is no plain name
+    return where.root / "jobs" / f"{name}.yaml"
 
 
 def whole(spec: SweepSpec, where: Home) -> SweepSpec:

@@ -7,7 +7,7 @@ import logging
 import shlex
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from orchestration.cluster import knock, runtime_environment
 from orchestration.driver_lock import holder
 from orchestration.environment import COMMIT, git_commit, prepare_ray
 from orchestration.errors import DriverBusy, LaunchError
-from orchestration.hidden import public
+from orchestration.hidden import job_file, public
 from orchestration.spec import SweepSpec, spec_text
 from orchestration.whole_file import write_whole
 
@@ -60,7 +60,7 @@ def submit(spec: SweepSpec, where: Home, address: str) -> SubmittedJob:
         raise LaunchError(f"the sweep {spec.name!r} is already in {where.root}: give this one another name with --name")
     variables, text, file = _tracking(spec, where), spec_text(spec), Path(_FILE)
     if text != spec_text(public(spec)):  # what travels with a job, and its variables, can be read by whoever may ask the cluster
-        file = _remembered(spec.name, where).with_suffix(".yaml")
+        file = job_file(spec.name, where)
     return _send(spec.name, where, address, ["run", str(file)], {file: text}, variables)
 
 
@@ -111,11 +111,26 @@ def _send(
                         f"the sweep {name!r} has been submitted to this home already, as {job.submission_id}, which is"
                         f" {job.status.value}: vae-sweeps stop {name} ends it, and another sweep needs another name with --name"
                     )
-            for file, text in files.items():
-                write_whole(Path(scratch) / file, text)
-            sent = SubmittedJob(client.submit_job(entrypoint=shlex.join(order), runtime_env=environment, metadata=about), address)
+            with _kept_if_sent(files):
+                for file, text in files.items():
+                    write_whole(Path(scratch) / file, text)
+                sent = SubmittedJob(
+                    client.submit_job(entrypoint=shlex.join(order), runtime_env=environment, metadata=about), address
+                )
     write_whole(note, json.dumps(asdict(sent)))
     return sent
+
+
+@contextmanager
+def _kept_if_sent(files: Iterable[Path]) -> Iterator[None]:
+    """Takes away again what only the job would read, for passwords may stand in it."""
+    try:
+        yield
+    except BaseException:
+        for file in files:
+            if file.is_absolute():
+                file.unlink(missing_ok=True)
+        raise
 
 
 def job_of(name: str, where: Home) -> SubmittedJob | None:

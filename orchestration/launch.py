@@ -29,6 +29,7 @@ from orchestration.spec.early_terminate import Pbt
 from orchestration.spec.parameters import Choices, Variants
 from orchestration.spec.replication import multiples
 from orchestration.spec.search_space import corners
+from orchestration.sqlite_journal import used_by_several_machines
 from orchestration.stored_sweeps import require_new_name, stored_sweep
 from orchestration.study import Search
 from orchestration.tracking.access import require_access
@@ -106,6 +107,8 @@ def run_sweep(
         require_new_name(spec, where)  # another may have taken it while the data were loaded
         where.sweep_file(spec.name).write_text(text)
         remember(spec, where)
+        if address is not None:
+            used_by_several_machines(where.root)
         search = make_search(spec, where.study_url(spec.name), text)
         _warm(search, spec, earlier, data, console)
         return _drive(spec, text, where, search, data, debug, console)
@@ -142,6 +145,8 @@ def resume_sweep(
             spec = _with_cap(spec, run_cap)
         text = spec_text(public(spec))
         remember(spec, where)
+        if address is not None:
+            used_by_several_machines(where.root)
         search = resume_search(spec, where.study_url(name))
         if search.asked > spec.run_cap:
             raise LaunchError(f"--run-cap {spec.run_cap}: the sweep {name!r} has {search.asked} trials already")

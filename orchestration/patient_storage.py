@@ -8,6 +8,7 @@ must be such that doing it twice is doing it once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
@@ -19,7 +20,7 @@ from dashboards.home import sqlite_file, without_password
 from orchestration.errors import LaunchError, StudyRefused
 from orchestration.patience import causes, no_room, patiently
 from orchestration.refusals import first_line, refusal
-from orchestration.sqlite_journal import IN_ORDER, SYNCED, WRITE_AHEAD, may_write_ahead
+from orchestration.sqlite_journal import IN_ORDER, ROLL_BACK, SYNCED, WRITE_AHEAD, may_write_ahead
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class PatientStorage(RDBStorage):
     The first connection is not waited for: a wrong address must be told.
 
     Raises:
-        StudyRefused: by every method, where waiting is no use.
+        StudyRefused: by ``transact`` and by what makes, finds and reads studies, where waiting is no use.
     """
 
     _writes_ahead = False
@@ -71,16 +72,22 @@ class PatientStorage(RDBStorage):
         return self._patiently(act)
 
     def write_ahead(self) -> None:
-        """Lets an SQLite file be written the faster way, if it may; stays so."""
+        """Lets an SQLite file be written the faster way, if it may, and else no more; stays so."""
         file = sqlite_file(self.url)
-        if file is None or not may_write_ahead(file):
+        if file is None:
             return
+        wanted = WRITE_AHEAD if may_write_ahead(file) else ROLL_BACK
 
         def act() -> bool:
             with self.engine.connect() as connection:
-                return connection.exec_driver_sql(WRITE_AHEAD).scalar() == "wal"
+                return connection.exec_driver_sql(wanted).scalar() == "wal"
 
-        self._writes_ahead = self._patiently(act)
+        if wanted == WRITE_AHEAD:
+            self._writes_ahead = self._patiently(act)
+        else:
+            self.engine.dispose()  # of connections of its own, which would be in the way
+            with suppress(DBAPIError):  # others of this machine have it open: the next sweep tries again
+                act()
 
     def delete_study(self, study_id: int) -> None:
         again = False
@@ -102,7 +109,6 @@ class PatientStorage(RDBStorage):
     get_study_name_from_id = _patient("get_study_name_from_id")
     get_all_studies = _patient("get_all_studies")
     set_study_user_attr = _patient("set_study_user_attr")
-    set_study_system_attr = _patient("set_study_system_attr")
     get_study_user_attrs = _patient("get_study_user_attrs")
     get_study_system_attrs = _patient("get_study_system_attrs")
     get_study_directions = _patient("get_study_directions")

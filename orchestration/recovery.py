@@ -48,7 +48,7 @@ def recover(study: optuna.Study, space: SearchSpace) -> Recovered:
             found.earlier.append(frozen)
         elif REJECTED in frozen.user_attrs:
             rejected.append(frozen)
-        elif frozen.state == State.RUNNING:  # killed between being asked and getting its number: nobody has seen it
+        elif frozen.state == State.RUNNING:  # of an earlier version, killed before it had its number: nobody has seen it
             study.tell(frozen.number, state=State.FAIL)
     found.asked = 1 + max(by_number, default=-1)
     for number, attempts in sorted(by_number.items()):

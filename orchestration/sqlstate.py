@@ -25,9 +25,9 @@ def sqlstate(error: BaseException) -> str | None:
     """
     code = getattr(error, "sqlstate", None)
     if code is None and sys.platform == "linux" and (refused := getattr(error, "pgconn", None)) is not None:
-        from psycopg import Error
-
-        with contextlib.suppress(Error):  # what cannot be had in this way stays unknown
+        # What cannot be had in this way stays unknown, whatever is wrong with it (no descriptor, an odd byte in a setting): the
+        # error whose code is sought must not be hidden by another.
+        with contextlib.suppress(Exception):
             code = _traced(refused)
     return code if isinstance(code, str) else None
 
@@ -43,9 +43,9 @@ def _traced(refused: PGconn) -> str | None:
         connection.trace(trace)
         deadline_s = time.monotonic() + _WAIT_S
         while (state := connection.connect_poll()) in (pq.PollingStatus.READING, pq.PollingStatus.WRITING):
-            end, left_s = [connection.socket], max(0.0, deadline_s - time.monotonic())
-            reading = state == pq.PollingStatus.READING
-            if not any(select.select(end if reading else [], [] if reading else end, [], left_s)):
+            poll = select.poll()  # select takes no descriptor beyond 1023
+            poll.register(connection.socket, select.POLLIN if state == pq.PollingStatus.READING else select.POLLOUT)
+            if not poll.poll(1000 * max(0.0, deadline_s - time.monotonic())):
                 break
         connection.untrace()
         found = _CODE.search(os.pread(trace, 1 << 20, 0))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dashboards.home import sqlite_file
-from orchestration.sqlite_journal import IN_ORDER, WRITE_AHEAD, log_of, may_write_ahead
+from orchestration.sqlite_journal import IN_ORDER, ROLL_BACK, WRITE_AHEAD, log_of, may_write_ahead
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,18 +56,18 @@ def make_whole(uri: str) -> None:
 
 
 def write_ahead(uri: str, client: MlflowClient) -> Path | None:
-    """Lets an SQLite database be written the faster way, if it may; its log then, which whoever wants to be sure must sync.
+    """Lets an SQLite database be written the faster way, if it may, and else no more; its log then, for who wants it synced.
 
     One that is in use just now is left as it is.
     """
     file = sqlite_file(uri)
-    if file is None or not may_write_ahead(file):
+    if file is None:
         return None
     from sqlalchemy import event
 
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=1.0)) as database:
-            if database.execute(WRITE_AHEAD).fetchone() != ("wal",):
+            if database.execute(WRITE_AHEAD if may_write_ahead(file) else ROLL_BACK).fetchone() != ("wal",):
                 return None
     except sqlite3.OperationalError:
         return None

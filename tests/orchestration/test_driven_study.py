@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import sqlalchemy
 from orchestration.driven_study import DrivenStudy
 from orchestration.patient_storage import PatientStorage
 from orchestration.spec import load_sweep, spec_text
+from orchestration.sqlite_journal import may_write_ahead, used_by_several_machines
 from orchestration.stored import open_storage
 from orchestration.study import Search
 
@@ -55,9 +58,9 @@ def facts(trials: list[optuna.trial.FrozenTrial]) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("twice", [False, True])
 def test_the_database_has_what_the_driver_holds(tiny: Path, url: str, twice: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where each transaction is carried out, its answer lost, and then carried out again."""
+    lost: list[int] = []
     if twice:
         own = PatientStorage.transact
-        lost: list[int] = []
 
         def transact(self: PatientStorage, write: Any, durable: bool) -> Any:
             lost.append(1)
@@ -70,8 +73,37 @@ def test_the_database_has_what_the_driver_holds(tiny: Path, url: str, twice: boo
     train(search)
     held = driven(search).get_all_trials(0)
     assert len([trial for trial in held if "number" in trial.user_attrs]) == 6
+    assert len(lost) == (36 if twice else 0), "six a trial"
     assert facts(stored(url)) == facts(held)
     assert facts(driven(Search.resume(spec, url)).get_all_trials(0)) == facts(held)
+
+
+def test_a_home_of_several_machines_has_no_write_ahead_log(tiny: Path, url: str, tmp_path: Path) -> None:
+    def mode() -> object:
+        with contextlib.closing(sqlite3.connect(tmp_path / "optuna.db")) as database:
+            return database.execute("PRAGMA journal_mode").fetchone()[0]
+
+    assert may_write_ahead(tmp_path / "optuna.db"), "the temporary directory is this machine's own"
+    spec = load_sweep(tiny, CHANGES)
+    search = Search.create(spec, url, spec_text(spec))
+    assert mode() == "wal"
+    driven(search)._database.engine.dispose()
+    used_by_several_machines(tmp_path)
+    train(Search.resume(spec, url))
+    assert mode() == "delete", "also what was made before"
+    assert len(stored(url)) == 6
+
+
+def test_an_error_while_a_trial_is_made_shifts_no_other(tiny: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = load_sweep(tiny, CHANGES)
+    search = Search.create(spec, url, spec_text(spec))
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.storages.InMemoryStorage, "create_new_trial", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            search.ask()
+    search = Search.resume(spec, url)
+    train(search)
+    assert facts(stored(url)) == facts(driven(search).get_all_trials(0))
 
 
 def test_a_trial_takes_six_transactions(tiny: Path, url: str) -> None:
