@@ -79,13 +79,14 @@ def main() -> None:
         app()
     except Exception as error:
         from dashboards.errors import StoreError
+        from orchestration.errors import RayAway
         from orchestration.patience import no_room
         from orchestration.tracking.spool import SpoolBusy
         from vae_core.plugins import PluginError
 
         # With a broken plugin the modules of the other mistakes cannot even be imported.
         mistakes = (PluginError,) if isinstance(error, PluginError) else _user_mistakes()
-        works_not = isinstance(error, (StoreError, SpoolBusy)) or no_room(error)
+        works_not = isinstance(error, (StoreError, SpoolBusy, RayAway)) or no_room(error)
         code = 2 if isinstance(error, mistakes) else 1 if works_not else None
         if code is None:
             raise

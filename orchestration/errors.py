@@ -1,4 +1,4 @@
-"""The one error of running a sweep that is the user's to mend."""
+"""The errors of running a sweep; all but ``RayAway`` are the user's to mend."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ class LaunchError(ValueError):
 
 class DriverBusy(LaunchError):
     """Another process drives the sweep."""
+
+
+class RayAway(RuntimeError):
+    """Ray does not begin, and the sweep is there already: it can be gone on with."""
 
 
 class StudyRefused(LaunchError):

@@ -11,15 +11,25 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from orchestration.patience import notice
+
 PATIENCE = 10
 """Tenths of a second for which a lock that is held is tried again: a glance at it passes."""
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Waits for the lock and holds it: for work of milliseconds."""
+    """Waits for the lock and holds it: for work of milliseconds. Others' can take longer, as on a full disk: it says then what it
+    waits for."""
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        for patience in range(PATIENCE, -1, -1):
+            if _try(file.fileno()):
+                break
+            if patience:
+                time.sleep(0.1)
+        else:
+            notice(f"waits for {path}, which another process holds")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

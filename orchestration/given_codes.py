@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,11 @@ def read_codes(file: Path, size: int) -> Tensor:
         raise CodesFault(f"--codes {file}: cannot be read: {why}") from error
     if not 1 <= len(lines) <= MOST:
         raise CodesFault(f"--codes {file}: holds {len(lines)} codes, but 1 to {MOST:,} are wanted, a line each")
-    return torch.tensor([_numbers(line, f"--codes {file}, line {place}", size) for place, line in enumerate(lines, start=1)])
+    codes = torch.tensor([_numbers(line, f"--codes {file}, line {place}", size) for place, line in enumerate(lines, start=1)])
+    wrong = (~codes.isfinite()).any(dim=1).nonzero()  # here, for the model's numbers end at 3.4e38
+    if len(wrong):
+        raise CodesFault(f"--codes {file}, line {int(wrong[0]) + 1}: a code has finite numbers only")
+    return codes
 
 
 def _numbers(line: str, place: str, size: int) -> list[float]:
@@ -40,9 +43,6 @@ def _numbers(line: str, place: str, size: int) -> list[float]:
     if len(words) != size:
         raise CodesFault(f"{place}: has {len(words)} numbers, but a code of this model has {size}")
     try:
-        numbers = [float(word) for word in words]
+        return [float(word) for word in words]
     except ValueError as error:
         raise CodesFault(f"{place}: {error}") from None
-    if not all(map(math.isfinite, numbers)):
-        raise CodesFault(f"{place}: a code has finite numbers only")
-    return numbers

@@ -24,7 +24,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from orchestration.driver import Driver
-from orchestration.errors import LaunchError
+from orchestration.errors import LaunchError, RayAway
 from orchestration.messages import Job, Message
 from orchestration.node_watch import NodeWatch
 from orchestration.spec import Resources
@@ -46,7 +46,7 @@ def run(driver: Driver, data: TextData | ImageData | None) -> None:
     own = not ray.is_initialized()
     if own:
         on_term = signal.getsignal(signal.SIGTERM)
-        _begin_ray(resources)
+        _begin_ray(resources, driver.spec.name)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_term)  # Ray has put its own in place, which exits at once
     try:
@@ -57,8 +57,8 @@ def run(driver: Driver, data: TextData | ImageData | None) -> None:
             ray.shutdown()
 
 
-def _begin_ray(resources: Resources) -> None:
-    """Raises ``LaunchError`` where it does not come up, as on a machine that is too busy for it."""
+def _begin_ray(resources: Resources, name: str) -> None:
+    """Raises ``RayAway`` where it does not come up, as on a machine that is too busy for it."""
     try:
         ray.init(
             address="local",
@@ -69,7 +69,8 @@ def _begin_ray(resources: Resources) -> None:
         )
     except Exception as error:  # Ray raises no other class
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise LaunchError(f"Ray does not begin on this machine: {reason} Try again when it is less busy, or --debug") from error
+        again = f"when it is less busy, go on with: vae-sweeps resume {name} (or with --debug, without Ray)"
+        raise RayAway(f"Ray does not begin on this machine: {reason}; {again}") from error
     _hide_token()
 
 

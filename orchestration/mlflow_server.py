@@ -27,7 +27,9 @@ def running_server(
         words = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", host, "--port", str(port)]
         return [*words, "--backend-store-uri", home.tracking_uri, "--default-artifact-root", str(home.artifact_root)]
 
-    service = Service("the MLflow server", command, _environment(), home.root / "mlflow-server.log", DEFAULT_PORT, "health")
+    service = Service(
+        "the MLflow server", command, _environment(), home.root / "mlflow-server.log", DEFAULT_PORT, "health", "--port"
+    )
     with running(service, host, port, say) as server:
         yield server
 

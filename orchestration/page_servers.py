@@ -52,7 +52,15 @@ def running_dashboard(
     """
     told = {"VAE_SWEEPS_HOME": str(home.root), "MLFLOW_TRACKING_URI": home.tracking_uri, MLFLOW_UI: mlflow, OPTUNA_UI: optuna}
     environment = {**os.environ, **told}
-    service = Service("the dashboard", _streamlit, environment, home.root / "dashboard.log", DASHBOARD_PORT, "_stcore/health")
+    service = Service(
+        "the dashboard",
+        _streamlit,
+        environment,
+        home.root / "dashboard.log",
+        DASHBOARD_PORT,
+        "_stcore/health",
+        "--dashboard-port",
+    )
     with running(service, host, port, say) as server:
         yield server
 

@@ -44,6 +44,8 @@ class Service:
     """Where none is asked for, this or the next free one is taken."""
     health: str
     """A path that answers once it is ready."""
+    option: str = ""
+    """By which the user chooses its port, if she can."""
 
 
 @contextlib.contextmanager
@@ -55,7 +57,7 @@ def running(service: Service, host: str, port: int | None, say: Callable[[str], 
     """
     service.log.parent.mkdir(parents=True, exist_ok=True)
     for again in range(_PORT_RACES, -1, -1):
-        chosen = free_port(host, port, service.first_port)
+        chosen = free_port(host, port, service.first_port, service.option)
         if port is None and chosen != service.first_port:
             say(f"port {service.first_port} is in use; taking {chosen}")
         with service.log.open("w") as log:
@@ -164,7 +166,7 @@ class Server:
         return False
 
 
-def free_port(host: str, port: int | None, first: int) -> int:
+def free_port(host: str, port: int | None, first: int, option: str = "") -> int:
     """``port``, or where that is None the first free one from ``first`` on.
 
     Raises:
@@ -172,12 +174,15 @@ def free_port(host: str, port: int | None, first: int) -> int:
     """
     if port is not None:
         if not _is_free(host, port):
-            raise UiError(f"port {port} of {host} is in use; choose another with --port, or leave it out to get a free one")
+            raise UiError(f"port {port} of {host} is in use; choose another with {option}, or leave it out to get a free one")
         return port
     for candidate in range(first, first + _PORTS_TRIED):
         if _is_free(host, candidate):
             return candidate
-    raise UiError(f"no port of {host} from {first} to {first + _PORTS_TRIED - 1} is free; choose one with --port")
+    raise UiError(
+        f"no port of {host} from {first} to {first + _PORTS_TRIED - 1} is free"
+        + (f"; choose one with {option}" if option else "")
+    )
 
 
 def _is_free(host: str, port: int) -> bool:

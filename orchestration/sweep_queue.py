@@ -55,9 +55,9 @@ class Queue:
 
     def entries(self) -> list[Entry]:
         """In the order of their turns; those that have ended last."""
-        runner = self.runner()
-        entries = [self._as_it_is(self._read(file), runner) for file in sorted(self._root.glob("[!.]*.json"))]
-        return sorted(entries, key=_turn)
+        entries = [self._read(file) for file in sorted(self._root.glob("[!.]*.json"))]
+        runner = self.runner()  # after the files: one who has just begun is known to whoever has read of its first turn
+        return sorted((self._as_it_is(entry, runner) for entry in entries), key=_turn)
 
     def entry(self, name: str) -> Entry | None:
         return next((entry for entry in self.entries() if entry.name == name), None)

@@ -105,7 +105,7 @@ def generate_samples(
     from vae_core.checkpoint import load_model
     from vae_core.data.text_config import TextConfig
     from vae_core.decoding import Ancestral
-    from vae_core.generate import PER_ROW, decode_images, decode_text, grid, prior_codes, write_png
+    from vae_core.generate import PER_ROW, decode_images, decode_text, grid, prior_codes, scale_of, write_png
 
     record = find_trial(run, tracking_uri=where.tracking_uri)
     with trial_artifacts(record, "checkpoint", tracking_uri=where.tracking_uri) as directory:
@@ -123,7 +123,7 @@ def generate_samples(
             raise OutputFault("these samples are images: name a picture with --output FILE.png")
         images = decode_images(loaded.model, codes, loaded.shape, told)
         columns = number if len(labels) > 1 else PER_ROW if own is None else min(PER_ROW, number)
-        picture, scale = grid(images, columns), max(1, 64 // loaded.shape[0])
+        picture, scale = grid(images, columns), scale_of(loaded.shape)
         with_output(output, lambda: write_png(picture, output, scale))
         return f"wrote {output}"
     data = loaded.config.data

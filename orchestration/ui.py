@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from dashboards.app.links import SWEEP, page_url
 from dashboards.home import Home, resolve_home, without_password
@@ -99,7 +100,7 @@ def _serve(
         UiError: a server did not start, or ended by itself.
     """
     servers: list[Server] = []
-    mlflow = where.tracking_uri.rstrip("/") + "/"
+    mlflow = _without_login(where.tracking_uri.rstrip("/") + "/")
     if not served:
         servers.append(stack.enter_context(running_server(where, wanted.host, wanted.port, say)))
         mlflow = servers[0].url
@@ -171,8 +172,14 @@ def _interrupted_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def _print_links(base: str, tracking_uri: str, dashboard: str, say: Callable[[str], None]) -> None:
-    say(f"MLflow UI: {without_password(base)}")
+    base = _without_login(base)  # who may look, the browser asks
+    say(f"MLflow UI: {base}")
     links = sweep_links(base, tracking_uri)
     if not links:
         say("no sweep is recorded yet")

@@ -32,7 +32,7 @@ def show(run: RunArgument, home: HomeOption = None) -> None:
 
 def generate(
     run: RunArgument,
-    number: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many.")] = 10,
+    number: Annotated[int | None, typer.Option("-n", min=1, max=10_000, help="How many. Default: 10.")] = None,
     decoding: Annotated[
         Decoding | None, typer.Option(help="How the words of a sentence are chosen. Default: ancestral, drawn from the model.")
     ] = None,
@@ -79,6 +79,9 @@ def generate(
     options = {"temperature": temperature, "k": k, "p": p, "beams": beams, "length_penalty": length_penalty}
     chosen = decoding_of(decoding.value if decoding else None, options)
     svd = svd_of(svd_width, svd_top)
+    if number is not None and codes is not None:
+        raise UsageFault(f"-n {number} goes without --codes: each code of the file is decoded")
+    number = number or 10
     if attribute is not None:
         from orchestration.attribute_view import generate_changed
 

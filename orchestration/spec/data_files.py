@@ -86,7 +86,7 @@ def _two_bytes(encoding: str) -> bool:
 
 def absolute(value: str, directory: FilePath) -> str:
     """The file that a name means: from the current directory; where nothing lies there, from ``directory``. Addresses stay."""
-    if "://" in value:
+    if "://" in value:  # of whatever kind: what cannot be fetched is refused as the address that it is
         return value
     value = os.path.expanduser(value)  # noqa: PTH111 - Path.expanduser raises for an unknown user
     here, beside = os.path.abspath(value), os.path.abspath(directory / value)  # noqa: PTH100 - symbolic links stay as written

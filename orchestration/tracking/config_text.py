@@ -26,7 +26,7 @@ def _dumper() -> Any:
     """In C, for every trial waits for it; careful with strings, since it goes by YAML 1.1 and who reads it by 1.2."""
     import yaml
 
-    class Dumper(yaml.CSafeDumper):
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # PyYAML can be built without libyaml
         pass
 
     def text(dumper: Any, value: str) -> Any:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from vae_core.data.remote import is_address
+
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
@@ -46,7 +48,8 @@ def _source(kind: str, place: Any) -> tuple[str, dict[str, Any]]:
         return "code", {"tags": {"mlflow.source.name": kind, "mlflow.source.type": "LIBRARY"}}
     if kind == "huggingface":
         return "hugging_face", {"path": place}
-    return "local", {"uri": place} if isinstance(place, str) else {"uri": ", ".join(place.values()), "labels": place}
+    name, labels = (place, {}) if isinstance(place, str) else (", ".join(place.values()), {"labels": place})
+    return ("http", {"url": name, **labels}) if is_address(name) else ("local", {"uri": name, **labels})
 
 
 def _profile(said: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, Any]:

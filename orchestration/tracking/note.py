@@ -22,6 +22,8 @@ _BESIDE = "test/neg_elbo"
 """Shown beside the metric that was searched on; more makes the table wider than the UI's page, which the view is not."""
 _EXPERIMENT = "{{experiment}}"
 _MARK = re.compile(r"\{\{(experiment|trial:(\d+))\}\}")
+_LINK = re.compile(r"(?:^| · )\[([^\]\n]*)\]\(([^)\n]*)\)", re.MULTILINE)
+"""Of the line of links."""
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "{": "&#123;", "}": "&#125;"}
 _ORDER = ("RUNNING", "COMPLETE", "PRUNED", "COLLAPSED", "FAILED", "STOPPED")
 
@@ -94,6 +96,16 @@ def with_link(markdown: str, title: str, link: str) -> str:
     """A filled note with one more link beside those onto the trials, in place of an earlier one of the same title."""
     without = re.sub(rf" · \[{re.escape(title)}\]\([^)]*\)", "", markdown)
     return re.sub(r"^\[Trials\]\(.*$", lambda line: f"{line[0]} · [{title}]({link})", without, count=1, flags=re.MULTILINE)
+
+
+def with_links_of(before: str, markdown: str) -> str:
+    """A filled note with the links that were added to the one before it."""
+    line = re.search(r"^\[Trials\]\(.*$", before, re.MULTILINE)
+    own = set(re.findall(_LINK, markdown))
+    for title, link in re.findall(_LINK, line[0]) if line else ():
+        if title not in {known for known, _ in own}:
+            markdown = with_link(markdown, title, link)
+    return markdown
 
 
 def escape(text: str) -> str:

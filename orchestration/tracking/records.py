@@ -21,7 +21,7 @@ from orchestration.tracking.datasets import DATASET, dataset_inputs
 from orchestration.tracking.making import alone, make_whole, write_ahead
 from orchestration.tracking.mlflow_limits import MAX_PARAM, MAX_TAG, as_text, batches, cut, cut_all
 from orchestration.tracking.model_files import FOLDER, write_model_files
-from orchestration.tracking.note import NOTE, fill_in
+from orchestration.tracking.note import NOTE, fill_in, with_links_of
 from orchestration.tracking.outage import is_outage, quiet_mlflow
 from orchestration.tracking.story import OF_TRIALS, Entry, Point, Story, story_of
 from orchestration.tracking.view import quoted, view_tag
@@ -282,7 +282,8 @@ class Records:
         run_id = self._parent(entry["sweep"], {}, entry["at"])
         known = self._sweep(entry["sweep"])
         runs = {number: run for (number, _), run in known.trials.items()}
-        note = cut(fill_in(entry["markdown"], known.experiment, runs), MAX_TAG)
+        before = self._store.get_run(run_id).data.tags.get(NOTE, "")
+        note = cut(with_links_of(before, fill_in(entry["markdown"], known.experiment, runs)), MAX_TAG)
         self._set_tags(run_id, {NOTE: note, "budget.used": entry.get("budget_used", "")})
 
     def _write_closed(self, entry: Entry) -> None:

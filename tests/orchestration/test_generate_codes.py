@@ -51,7 +51,8 @@ def test_sentences_are_those_of_the_codes_under_each_label(given: Path, monkeypa
         ("", "holds 0 codes, but 1 to 10,000 are wanted"),
         ("1,2\n1,2,3\n", "line 2: has 3 numbers, but a code of this model has 2"),
         ("1,x\n", "line 1: could not convert string to float: 'x'"),
-        ("1,nan\n", "line 1: a code has finite numbers only"),
+        ("1,2\n1,nan\n", "line 2: a code has finite numbers only"),
+        ("1,1e39\n", "line 1: a code has finite numbers only"),
     ],
 )
 def test_what_is_no_code_is_said(text: str, message: str, tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def busy_port() -> Iterator[int]:
 
 
 def test_a_busy_port_that_was_asked_for_is_an_error(busy_port: int) -> None:
-    with pytest.raises(UiError, match=f"port {busy_port} of 127.0.0.1 is in use"):
-        free_port("127.0.0.1", busy_port, DEFAULT_PORT)
+    with pytest.raises(UiError, match=f"port {busy_port} of 127.0.0.1 is in use; choose another with --dashboard-port"):
+        free_port("127.0.0.1", busy_port, DEFAULT_PORT, "--dashboard-port")
 
 
 def test_else_the_next_free_port_is_taken() -> None:
@@ -167,7 +167,7 @@ def test_the_answer_of_another_server_is_not_taken_for_its_own(tmp_path: Path, r
         port = urllib.parse.urlsplit(server.url).port
         assert port is not None
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("orchestration.served.free_port", lambda host, port, first: port)
+            patch.setattr("orchestration.served.free_port", lambda host, port, first, option: port)
             with pytest.raises(UiError, match="did not start"), running_server(resolve_home(tmp_path), port=port):
                 pytest.fail("it started")
 

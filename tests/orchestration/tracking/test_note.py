@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.tracking.dashboard_link import DASHBOARD, dashboard_link
-from orchestration.tracking.note import NoteRow, escape, fill_in, short_names, sweep_note, with_link
+from orchestration.tracking.note import NoteRow, escape, fill_in, short_names, sweep_note, with_link, with_links_of
 from orchestration.tracking.view import quoted, trials_link
 
 
@@ -73,6 +73,14 @@ def test_a_link_is_added_once_and_beside_the_others() -> None:
     assert line.endswith(" · [Champion](#/c) · [Report](#/b)")
     assert again.count("[Report]") == 1
     assert with_link("", "Report", "#/a") == ""
+
+
+def test_the_next_note_keeps_the_links_that_were_added() -> None:
+    filled = fill_in(note([NoteRow(0, "COMPLETE", 1.0)]), "9", {})
+    before = with_link(with_link(filled, "Champion", "#/c"), "Report", "#/b")
+    assert with_links_of(before, filled) == before
+    assert with_links_of(before, with_link(filled, "Report", "#/new")).count("[Report](#/new)") == 1
+    assert with_links_of(filled, filled) == with_links_of("", filled) == filled
 
 
 def test_without_trials_there_is_no_table() -> None:
