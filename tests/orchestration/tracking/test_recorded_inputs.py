@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from orchestration.pictures import keep_pictures
+from orchestration.tracking.datasets import dataset_inputs
 from orchestration.tracking.spool import rejected_path
 from orchestration.tracking.view import view_tag
 from tests.orchestration.tracking.recording import CONFIG, client, header, opened, runs, spool_of
@@ -105,3 +106,9 @@ def test_a_view_fits_into_its_tag(parameters: int) -> None:
 
 def tags_of(one: Any) -> dict[str, str]:
     return {tag.key: tag.value for tag in one.tags}
+
+
+def test_data_by_address_have_that_as_their_source() -> None:
+    said = {"name": "d", "digest": "1", "kind": "text_file", "modality": "text"}
+    (one,) = dataset_inputs({**said, "splits": {"train": {"examples": 1, "source": "https://host/a.txt"}}})
+    assert (one.dataset.source_type, json.loads(one.dataset.source)) == ("http", {"url": "https://host/a.txt"})
