@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.state import get_session_state
 
 PAGES: dict[str, Any] = {}
 """Filled by ``main``; which object stands for a page does not matter, only its path."""
@@ -12,7 +14,16 @@ PAGES: dict[str, Any] = {}
 
 def go(path: str, **query: object) -> None:
     """Opens a page in place of this one; a list stands in the address value by value."""
+    _release(query)
     st.switch_page(PAGES[path], query_params={name: _words(value) for name, value in query.items()})
+
+
+def _release(names: Iterable[str]) -> None:
+    """Streamlit sets nothing in an address that is bound to a widget, not even of a page that is about to go."""
+    with get_session_state().query_params() as held:
+        for name in names:
+            if (binding := held.get_binding_for_param(name)) is not None:
+                held.unbind_widget(binding.widget_id)
 
 
 def link(path: str, label: str, icon: str | None = None, **query: object) -> None:

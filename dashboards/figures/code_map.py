@@ -71,7 +71,7 @@ def _points(
         mode="markers",
         marker=look,
         name=name,
-        customdata=np.column_stack([own, rate[own], index[own]]),
+        customdata=np.column_stack([own, rate[own], index[own]]).tolist(),  # a click tells of an array as of a mapping
         hovertemplate=f"{f'{name}: ' if name else ''}example %{{customdata[2]}}, rate %{{customdata[1]:.3g}} nats<extra></extra>",
     )
 

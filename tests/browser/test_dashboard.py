@@ -73,7 +73,7 @@ def test_from_the_sweeps_to_a_sample(tab: Any, served: str) -> None:
     table.wait_for()
     click_first_button(tab, row=2)  # the sweep `demo`, the older one
     tab.wait_for_url(f"**/sweep?sweep={NAME}")
-    tab.get_by_text("Trial 1 won").wait_for()
+    tab.get_by_text("among 2 ranked").first.wait_for()
     assert tab.locator("img[src*='192.0.2.1']").count() == 0
     tab.get_by_test_id("stDataFrame").first.wait_for()
     click_first_button(tab, row=1)  # the best trial

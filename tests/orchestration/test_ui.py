@@ -89,7 +89,7 @@ def test_without_records_there_is_nothing_to_show(tmp_path: Path) -> None:
 def test_a_link_for_each_sweep(recorded: Home) -> None:
     (link,) = sweep_links("http://here/", recorded.tracking_uri)
     assert link.sweep == "demo"
-    assert link.url.startswith("http://here/#/experiments/1/runs?workflowType=machine_learning&searchFilter=")
+    assert link.url.startswith("http://here/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=demo")
 
 
 def group_members(group: int) -> list[psutil.Process]:
