@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,9 +32,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("home")
     write_home(Writer(home))
     with running_dashboard(
-        resolve_home(home, f"sqlite:///{home}/mlflow.db"), "", "", "127.0.0.1", None, lambda line: None
+        resolve_home(home, f"sqlite:///{home}/mlflow.db"), "", "", "127.0.0.1", unused_port(), lambda line: None
     ) as server:
         yield server.url
+
+
+def unused_port() -> int:
+    """Not the dashboard's own, which another test may be about to take."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
 
 
 @pytest.fixture
