@@ -43,7 +43,10 @@ SOFTMAXES: dict[str, dict[str, Any]] = {
     "negative sampling 1024": {"kind": "negative_sampling"},
     "one-vs-each 1024": {"kind": "one_vs_each"},
 }
-OF_THE_ORDER_OF_V: dict[str, Any] = {"objective": {"beta": 100.0}, "training": {"batch_size": BATCH, "clip_norm": None}}
+OF_THE_ORDER_OF_V: dict[str, Any] = {
+    "objective": {"kind": "elbo", "beta": 100.0},
+    "training": {"batch_size": BATCH, "clip_norm": None},
+}
 """One-vs-each has a loss beside which a KL at weight 1 counts for nothing, and gradients that are not for clipping at 5."""
 
 
