@@ -171,7 +171,7 @@ ONE = {
     ),
     "values that do not fit together": Case(
         "adaptive: {cutoffs: {values: [[100], [100, 500]]}}",
-        "adaptive: {division: {values: [1.0, 4.0]}}",
+        "adaptive: {cutoffs: {value: [100]}, division: {values: [1.0, 4.0]}}",
         "4.0",
         "parameters.model.softmax.choices.adaptive.division.values[1]",
         "tie_embeddings",
