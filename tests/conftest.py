@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,16 @@ parameters:
 run_cap: 4
 resources: {cpu: 1, max_concurrent_trials: 1}
 """
+
+
+@pytest.fixture(autouse=True)
+def _own_records() -> Iterator[None]:
+    """MLflow's ``set_tracking_uri`` also sets the variable that sends every later sweep's records there: not beyond a test."""
+    yield
+    if "MLFLOW_TRACKING_URI" in os.environ:
+        if "mlflow" in sys.modules:
+            sys.modules["mlflow"].set_tracking_uri(None)
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 @pytest.fixture
