@@ -11,12 +11,14 @@ import pytest
 
 from dashboards import load_curves, load_trials
 from tests.conftest import TINY, comparable
-from tests.faults.sweeps import command, start, wait_for_epochs
+from tests.faults.sweeps import command, heard, left_alone, start, wait_for_epochs
 from tests.orchestration.tracking.test_tracking_outages import RealServer
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
 SWEEP = TINY.replace("epochs: 3", "epochs: 40")
+ONE_TRIAL = SWEEP.replace("hidden: [32]", "hidden: [1200, 1200]").replace("epochs: 40", "epochs: 120").replace("cap: 4", "cap: 1")
+"""A trial of some two minutes: an epoch takes about a second."""
 
 
 @pytest.fixture
@@ -39,6 +41,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame,
     code, output = command("run", directory / "tiny.yaml", "--home", directory / "home", "--debug")
     assert code == 0, output
     return comparable("tiny", directory / "home"), time.monotonic() - began_s
+
+
+@pytest.fixture(scope="module")
+def long_trial(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The table of ``ONE_TRIAL`` with the home's own record."""
+    return left_alone(tmp_path_factory.mktemp("long"), ONE_TRIAL)
 
 
 def table(server: RealServer) -> pd.DataFrame:
@@ -82,6 +90,35 @@ def test_training_waits_for_no_server(
     assert not curves.duplicated(["trial", "metric", "epoch"]).any()
     assert (curves[curves["metric"] == "val/neg_elbo"].groupby("trial").size() == 40).all()
     assert not (home / "mlflow.db").exists()
+
+
+def test_a_minute_without_the_server_amid_a_trial(
+    tmp_path: Path, home: Path, server: RealServer, long_trial: pd.DataFrame
+) -> None:
+    """It comes back while the same trial trains on: training never paused, and no other command has to send anything."""
+    (tmp_path / "tiny.yaml").write_text(ONE_TRIAL)
+    server.start()
+    process = start("run", tmp_path / "tiny.yaml", "--home", home, "--debug")
+    wait_for_epochs(process, home, 5)
+    server.kill()
+    away_s = time.monotonic()
+    last, last_s, pauses_s = 5, away_s, [0.0]
+    while time.monotonic() - away_s < 60:
+        time.sleep(0.1)
+        if (now := sum(heard(home).values())) > last:
+            pauses_s.append(time.monotonic() - last_s)
+            last, last_s = now, time.monotonic()
+    assert process.poll() is None, process.communicate()[0]
+    assert 20 < last < 120, "the trial trained on, and is not over"
+    assert max(pauses_s) < 10, "no epoch waited for the server, whose every request would take longer"
+    server.start()
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    assert "the next command sends them" not in output
+    pd.testing.assert_frame_equal(table(server), long_trial, check_exact=True)
+    curves = load_curves("tiny", tracking_uri=server.url)
+    assert not curves.duplicated(["trial", "metric", "epoch"]).any()
+    assert sorted(curves[curves["metric"] == "val/neg_elbo"]["epoch"]) == list(range(1, 121))
 
 
 def test_a_crash_while_the_server_is_away(
