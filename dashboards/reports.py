@@ -195,7 +195,7 @@ def cells_of(board: pd.DataFrame, sweep: pd.Series[Any], top: int | None) -> tup
         cells = [_cell(name, row[name], is_metric="/" in name and name not in parameters) for name in shown]
         for name, error in errors.items():
             if name in shown and pd.notna(row.get(error)):
-                cells[shown.index(name)] += f" ± {row[error]:.{_decimals(name)}f}"
+                cells[shown.index(name)] += f" ± {row[error]:.{decimals_of(name)}f}"
         for name, last in lasts.items():
             if pd.notna(row[last]):
                 cells[shown.index(name)] = f"({_cell(name, row[last], is_metric=True)})"
@@ -219,10 +219,11 @@ def _cell(name: str, value: Any, is_metric: bool) -> str:
 
 def metric_cell(name: str, value: float) -> str:
     """A score, rounded as its metric is."""
-    return f"{value:z.{_decimals(name)}f}"
+    return f"{value:z.{decimals_of(name)}f}"
 
 
-def _decimals(name: str) -> int:
+def decimals_of(name: str) -> int:
+    """Digits behind the point of such a metric."""
     return _DECIMALS.get(name.rpartition("/")[2], 2)
 
 

@@ -74,6 +74,12 @@ def load_samples(
     return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=type_) for name, type_ in _TYPES.items()})
 
 
+def blocks_of(text: str) -> list[str]:
+    """What a file of texts says of each code or example, without the heading above them."""
+    _, *blocks = text.split("\n\n")
+    return [block.strip("\n") for block in blocks if block.strip()]
+
+
 def _rows(directory: Path, kind: str) -> Iterator[dict[str, Any]]:
     picture, text = directory / f"{kind}.png", directory / f"{kind}.txt"
     if picture.exists():
@@ -83,15 +89,14 @@ def _rows(directory: Path, kind: str) -> Iterator[dict[str, Any]]:
         with Image.open(picture) as opened:
             yield {"kind": kind, "part": "grid", "index": 0, "image": np.asarray(opened)}
     elif text.exists():
-        _, *blocks = text.read_text(encoding="utf-8").split("\n\n")
-        for index, block in enumerate(block for block in blocks if block.strip()):
+        for index, block in enumerate(blocks_of(text.read_text(encoding="utf-8"))):
             yield from ({"kind": kind, "index": index, **line} for line in _lines(block, kind))
 
 
 def _lines(block: str, kind: str) -> Iterator[dict[str, Any]]:
     """The lines of one code or example; those of samples and reconstructions begin with what they are."""
     label = None
-    for line in block.strip("\n").splitlines():
+    for line in block.splitlines():
         word, _, rest = line.partition(" ")
         if kind not in _PARTS:
             yield {"part": "", "text": line}

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dashboards.samples import blocks_of
+
 KINDS = {
     "samples": "Samples from the prior",
     "reconstructions": "Reconstructions of test examples",
@@ -48,8 +50,7 @@ def pieces_of(
     if kind == "nearest":
         return _nearest(diagnosis.get("samples.csv", b""))
     if (text := samples.get(f"{kind}.txt")) is not None:
-        _, *blocks = text.decode("utf-8", errors="replace").split("\n\n")
-        return [Piece(block.strip("\n")) for block in blocks if block.strip()]
+        return [Piece(block) for block in blocks_of(text.decode("utf-8", errors="replace"))]
     if (picture := samples.get(f"{kind}.png")) is not None:
         whole = pixels_of(picture)
         return _parts(kind, whole, shape) if shape is not None and kind != "attributes" else [Piece(pixels=whole)]

@@ -14,10 +14,10 @@ from dashboards.app.live import live
 from dashboards.app.pages import go
 from dashboards.app.shown import answer, small, title
 from dashboards.app.table import OPENED, opened
+from dashboards.comparison_report import verdict
 from dashboards.figures.side_by_side import best_so_far
 from dashboards.replicates import grouped
 from dashboards.reports import clean
-from dashboards.words import BEWARE, listed
 
 _MOST = 8
 
@@ -48,8 +48,7 @@ def _body(names: list[str]) -> bool:
     rows = {name: reading.sweep_of(name) for name in names}
     pairs = {name: (grouped(reading.trials_of(name), sweep), sweep) for name, sweep in rows.items()}
     table = compare(pairs)
-    for told in warnings(table):
-        answer([told])
+    answer(verdict(table, pairs))
     shown = table.assign(
         sweep=table["sweep"].map(clean),
         question=[clean(rows[name]["question"]) for name in names],
@@ -74,17 +73,6 @@ def _body(names: list[str]) -> bool:
         go(links.SWEEP, sweep=names[row])
     _progress(pairs, table)
     return any(sweep["state"] == "RUNNING" for sweep in rows.values())
-
-
-def warnings(table: pd.DataFrame) -> list[str]:
-    """Why the scores of these sweeps are no comparison, where they are none."""
-    told = []
-    if table["metric"].nunique() > 1:
-        told.append(f"{BEWARE}: the sweeps are judged by different metrics, {listed(dict.fromkeys(table['metric']))}.")
-    if not table["same_data"].all():
-        others = listed(table.loc[~table["same_data"], "sweep"])
-        told.append(f"{BEWARE}: {others} had other data than {table['sweep'].iloc[0]}, so their scores cannot be compared.")
-    return told
 
 
 def _progress(pairs: dict[str, tuple[pd.DataFrame, pd.Series[Any]]], table: pd.DataFrame) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
+from dashboards.analyses.collapse import kl_by_dimension
 from dashboards.analysis import searched, selected_metric
 from dashboards.app import links, reading
 from dashboards.app.code_map_view import code_map_of, latent_space
@@ -20,7 +17,7 @@ from dashboards.app.picking import pick_sweep, pick_trial
 from dashboards.app.settings import settings
 from dashboards.app.shown import answer, small, title, words
 from dashboards.app.table import plain
-from dashboards.figures import code_map, side_by_side
+from dashboards.figures import posterior, side_by_side
 from dashboards.reports import metric_cell
 from dashboards.summary import configuration
 from dashboards.trial import TrialRecord
@@ -36,7 +33,8 @@ def draw() -> None:
     sweep = pick_sweep()
     if sweep is None:
         return
-    trial = pick_trial(reading.trials_of(str(sweep["name"])))
+    trials = reading.trials_of(str(sweep["name"]))
+    trial = pick_trial(trials)
     if trial is None:
         return
     name, number, run_id = str(sweep["name"]), int(trial["trial"]), str(trial["run_id"])
@@ -54,7 +52,7 @@ def draw() -> None:
         for kind, tab in zip(drawn, st.tabs([KINDS[kind] for kind in drawn]), strict=True):
             with tab:
                 kind_of_a_trial(kind, drawn[kind], run_id, name, number)
-    _code(run_id)
+    _code(run_id, number, trials)
     if held is not None:
         latent_space(held, name, number, run_id)
     elif not drawn:
@@ -130,13 +128,8 @@ def _curves(record: TrialRecord, metric: str) -> None:
         columns[place % len(columns)].plotly_chart(drawn, theme=None, key=f"curve {name}", config={"displaylogo": False})
 
 
-def _code(run_id: str) -> None:
-    table = _kl(reading.artifacts_of(run_id, "diagnosis").get("kl.csv", b""))
+def _code(run_id: str, number: int, trials: pd.DataFrame) -> None:
+    table = kl_by_dimension(reading.kl_of({number: run_id}), trials)
     if len(table) > 1:
         st.subheader("The code")
-        st.plotly_chart(code_map.kl_by_part(table), theme=None, key="kl", config={"displaylogo": False})
-
-
-def _kl(table: bytes) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(table.decode("utf-8", errors="replace"))))
-    return pd.DataFrame({"part": [int(row["part"]) for row in rows], "kl": [float(row["kl"]) for row in rows]})
+        st.plotly_chart(posterior.kl_by_dimension(table), theme=None, key="kl", config={"displaylogo": False})

@@ -9,10 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.analysis import searched, short_names
-from dashboards.reports import clean
+from dashboards.reports import clean, decimals_of
 
-_DECIMALS = {"perplexity": 1, "iw_perplexity": 1, "active_units": 0, "examples_per_s": 0, "tokens_per_s": 0}
-"""As the report rounds; two for all other metrics."""
 _FIXED = ("rank", "trial", "trials", "state", "seeds", "epochs", "time", "open")
 
 
@@ -62,7 +60,7 @@ def _columns(shown: pd.DataFrame, sweep: pd.Series[Any], number: str) -> Mapping
                 label, format="%.4g" if pd.api.types.is_float_dtype(shown[name]) else None
             )
         else:
-            config[name] = st.column_config.NumberColumn(label, format=f"%.{_DECIMALS.get(name.rpartition('/')[2], 2)}f")
+            config[name] = st.column_config.NumberColumn(label, format=f"%.{decimals_of(name)}f")
     return config
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from dashboards.figures.style import COLORS, SEQUENTIAL, figure, text
 
@@ -17,7 +16,6 @@ Array = npt.NDArray[Any]
 _SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up")
 """Beside the colours: of the labels that share one, each has its own."""
 _MOST = len(COLORS) * len(_SYMBOLS)
-_PARTS = 64
 
 
 def plane(
@@ -74,22 +72,6 @@ def _points(
         customdata=np.column_stack([own, rate[own], index[own]]).tolist(),  # a click tells of an array as of a mapping
         hovertemplate=f"{f'{name}: ' if name else ''}example %{{customdata[2]}}, rate %{{customdata[1]:.3g}} nats<extra></extra>",
     )
-
-
-def kl_by_part(table: pd.DataFrame) -> go.Figure:
-    """Bars of the diagnosis' ``kl.csv``: columns ``part, kl``, most first."""
-    import plotly.graph_objects as go
-
-    shown = table.head(_PARTS)
-    rest = f"; the first {_PARTS} of {len(table)}" if len(table) > _PARTS else ""
-    drawn = figure(
-        "What each part of the code carries", f"part of the code, most first{rest}", "mean KL on test, nats", height=340
-    )
-    names = [str(part) for part in shown["part"]]
-    hover = "part %{x}: %{y:.3g} nats<extra></extra>"
-    drawn.add_trace(go.Bar(x=names, y=shown["kl"], marker={"color": COLORS[0]}, hovertemplate=hover, showlegend=False))
-    drawn.update_xaxes(type="category")
-    return drawn
 
 
 def _in_order(name: str) -> tuple[int, float, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashboards.errors import UnknownRun
+from dashboards.samples import blocks_of
 from dashboards.trial import trial_artifacts, trial_of
 
 KINDS = {"samples": "Samples from the prior", "reconstructions": "Reconstructions of test examples: each input, then its output"}
@@ -56,6 +57,5 @@ def _exhibit(trial: int, directory: Path, name: str) -> Exhibit | None:
     if picture.exists():
         return Exhibit(trial, image=f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}")
     if text.exists():
-        _, *blocks = text.read_text().split("\n\n")
-        return Exhibit(trial, text="\n\n".join(blocks[:_BLOCKS]).strip())
+        return Exhibit(trial, text="\n\n".join(blocks_of(text.read_text(encoding="utf-8", errors="replace"))[:_BLOCKS]))
     return None
