@@ -130,6 +130,24 @@ def open_store(uri: str) -> Iterator[Store]:
             )
     except (MlflowException, SQLAlchemyError) as error:
         raise _unreadable(uri, error) from error
+    finally:
+        let_go(uri)
+
+
+def let_go(uri: str) -> None:
+    """Closes the connections to a database that MLflow keeps in this process; what is being done there is done first.
+
+    As long as a process has an SQLite file open, its own plain reading of that file, such as a copy, takes away the locks that
+    keep other processes from mistaking it for nobody's.
+    """
+    if not uri.startswith(DATABASES):
+        return
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
+
+    for engines in (Tracking._engine_map, Registry._engine_map):
+        if (engine := engines.get(uri)) is not None:
+            engine.dispose()
 
 
 def _check_database(uri: str) -> None:

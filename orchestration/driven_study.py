@@ -70,6 +70,10 @@ class DrivenStudy(InMemoryStorage):
         self._depth = 0
         self._load(name)
 
+    def close(self) -> None:
+        """Closes the connections to the database, which are made again where they are needed."""
+        self._database.close()
+
     def _load(self, name: str) -> None:
         super().create_new_study(self._database.get_study_directions(self._row), name)
         for key, value in self._database.get_study_user_attrs(self._row).items():

@@ -219,6 +219,7 @@ def _drive(
             driver.log(f"ended by {driver.ended_by}; {driver.budget_used}")
             unsent = record.close(driver)
             notifier.close()
+            search.close()
             if not unsent:
                 clear_delivered(where.sweep_dir(spec.name))
     return SweepResult(

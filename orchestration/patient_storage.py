@@ -71,6 +71,11 @@ class PatientStorage(RDBStorage):
 
         return self._patiently(act)
 
+    def close(self) -> None:
+        """Closes the connections to the database; they are made again where they are needed."""
+        self.remove_session()
+        self.engine.dispose()
+
     def write_ahead(self) -> None:
         """Lets an SQLite file be written the faster way, if it may, and else no more; stays so."""
         file = sqlite_file(self.url)

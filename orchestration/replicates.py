@@ -119,6 +119,10 @@ class ReplicatedSearch(Search):
         with self._points.together(), super().together():
             yield
 
+    def close(self) -> None:
+        self._points.close()
+        super().close()
+
     def _take_up(self, begun: Mapping[int, int]) -> None:
         """A point that waits in the sampler's study runs again."""
         asked = self._points.ask()

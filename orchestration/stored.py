@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from dashboards.home import without_password
@@ -89,6 +89,31 @@ def new_study(spec: SweepSpec, url: str, text: str) -> optuna.Study:
     return driven(study, storage)
 
 
+def let_go(storage: optuna.storages.BaseStorage) -> None:
+    """Closes the connections to the database behind it, if there is one."""
+    close = getattr(storage, "close", None)
+    if close is not None:
+        close()
+
+
+@contextlib.contextmanager
+def _reading(url: str) -> Iterator[optuna.storages.BaseStorage]:
+    storage = open_storage(url)
+    try:
+        yield storage
+    finally:
+        let_go(storage)
+
+
+def _last_trials(name: str, url: str) -> dict[int, optuna.trial.FrozenTrial]:
+    """What the study of a sweep last said of each of its trials, by number."""
+    import optuna
+
+    with _reading(url) as storage:
+        trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    return {frozen.user_attrs[NUMBER]: frozen for frozen in trials if NUMBER in frozen.user_attrs}
+
+
 def _is_half_made(study: optuna.Study) -> bool:
     """Whether its maker was killed before it could say what the study is for."""
     return not study.user_attrs and not study.get_trials(deepcopy=False)
@@ -98,7 +123,8 @@ def stored_names(url: str) -> list[str]:
     """The sweeps that the storage knows."""
     import optuna
 
-    summaries = optuna.get_all_study_summaries(open_storage(url), include_best_trial=False)
+    with _reading(url) as storage:
+        summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
     names = (summary.study_name for summary in summaries if summary.user_attrs)
     return sorted(name for name in names if not name.endswith(_REPLICATES))
 
@@ -107,37 +133,30 @@ def stored_text(url: str, name: str) -> str | None:
     """The sweep file with which the study was made, or None where there is no such study; empty where it is not one of ours."""
     import optuna
 
-    try:
-        study = optuna.load_study(study_name=name, storage=open_storage(url))
-    except KeyError:
-        return None
-    return None if _is_half_made(study) else str(study.user_attrs.get(SPEC, ""))
+    with _reading(url) as storage:
+        try:
+            study = optuna.load_study(study_name=name, storage=storage)
+        except KeyError:
+            return None
+        return None if _is_half_made(study) else str(study.user_attrs.get(SPEC, ""))
 
 
 def assignments_of(spec: SweepSpec, url: str, numbers: Collection[int]) -> dict[int, Assignment]:
     """What these finished trials of a stored sweep were trained with, by number."""
     import optuna
 
-    space = SearchSpace(spec.parameters)
-    study = optuna.load_study(study_name=spec.name, storage=open_storage(url))
-    last = {frozen.user_attrs.get(NUMBER): frozen for frozen in study.get_trials(deepcopy=False)}
+    space, last = SearchSpace(spec.parameters), _last_trials(spec.name, url)
     return {number: space.suggest(optuna.trial.FixedTrial(last[number // spec.seeds].params)) for number in numbers}
 
 
 def ended_trials(spec: SweepSpec, url: str) -> int:
     """How many trials of a stored sweep have ended for good: all but those that a ``resume`` would take up again."""
-    import optuna
-
-    study = optuna.load_study(study_name=spec.name, storage=open_storage(url))
-    last = {frozen.user_attrs[NUMBER]: frozen for frozen in study.get_trials(deepcopy=False) if NUMBER in frozen.user_attrs}
-    return spec.seeds * sum(frozen.user_attrs.get(OUTCOME) not in (None, "STOPPED") for frozen in last.values())
+    last = _last_trials(spec.name, url).values()
+    return spec.seeds * sum(frozen.user_attrs.get(OUTCOME) not in (None, "STOPPED") for frozen in last)
 
 
 def complete_trials(spec: SweepSpec, url: str) -> list[Past]:
     """The complete trials of a stored sweep, by number; of one with ``seeds`` its complete configurations, with their means."""
-    import optuna
-
-    study = optuna.load_study(study_name=spec.name, storage=open_storage(url))
-    last = {frozen.user_attrs[NUMBER]: frozen for frozen in study.get_trials(deepcopy=False) if NUMBER in frozen.user_attrs}
+    last = _last_trials(spec.name, url)
     complete = {number: frozen for number, frozen in last.items() if frozen.user_attrs.get(OUTCOME) == "COMPLETE"}
     return [past_of(SearchSpace(spec.parameters), number, frozen) for number, frozen in sorted(complete.items())]

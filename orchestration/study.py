@@ -35,7 +35,7 @@ from orchestration.samplers import Draw, make_sampler
 from orchestration.spec import SweepSpec
 from orchestration.spec.constraints import Constraints
 from orchestration.spec.search_space import Assignment, SearchSpace, planned_trials
-from orchestration.stored import SPEC, driven, new_study, open_storage, together
+from orchestration.stored import SPEC, driven, let_go, new_study, open_storage, together
 
 if TYPE_CHECKING:
     import optuna
@@ -118,6 +118,10 @@ class Search:
 
         storage = open_storage(url)
         return cls(spec, driven(optuna.load_study(study_name=spec.name, storage=storage), storage))
+
+    def close(self) -> None:
+        """Closes the connections to the study's database."""
+        let_go(self._study._storage)
 
     @property
     def total(self) -> int:

@@ -57,7 +57,7 @@ _UNITS = {
     "loss": "nats an example",
     "mutual_information": "nats",
     "marginal_kl": "nats",
-    "softmax_gap": "nats",
+    "softmax_gap": "nats an example",
     "perplexity": "a token",
     "iw_perplexity": "a token",
 }

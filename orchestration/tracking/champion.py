@@ -44,16 +44,20 @@ def register_champion(confirmation: str, where: Home) -> str:
     quiet_mlflow()
     from mlflow import MlflowClient
 
+    from dashboards.store import let_go
+
     try:
         winner = find_winner(confirmation, where)
         registry = os.environ.get("MLFLOW_REGISTRY_URI") or where.tracking_uri
         client = MlflowClient(where.tracking_uri, registry_uri=registry)
         version = _version(client, winner)
         client.set_registered_model_alias(winner.search, ALIAS, version)
+        _tell(client, winner, version, where)
     except Exception as error:  # of whatever server, which may have no registry at all
         why = str(error) if isinstance(error, LaunchError) else f"{type(error).__name__}: {error}".splitlines()[0]
         return f"no champion of {confirmation} was registered: {hide_passwords(why)}"
-    _tell(client, winner, version, where)
+    finally:
+        let_go(where.tracking_uri)
     trial = f"{winner.confirmation}/{winner.tags['trial.number']}"
     return f"the champion is trial {trial}: models:/{winner.search}@{ALIAS} (version {version})"
 

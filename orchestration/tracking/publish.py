@@ -25,6 +25,7 @@ def publish_report(name: str, where: Home) -> str | None:
     """
     from dashboards.records import sweep_row
     from dashboards.status import report_sweep
+    from dashboards.store import let_go
 
     quiet_mlflow()
     from mlflow import MlflowClient
@@ -40,6 +41,8 @@ def publish_report(name: str, where: Home) -> str | None:
         add_link(client, run_id, "Report", artifact_link(client.get_run(run_id).info.experiment_id, run_id, REPORT_FILE))
     except Exception as error:  # of whatever library draws or sends
         return f"{type(error).__name__}: {error}".splitlines()[0]
+    finally:
+        let_go(where.tracking_uri)
     return None
 
 

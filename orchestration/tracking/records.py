@@ -103,6 +103,13 @@ class Records:
             with self._log.open("rb") as log:
                 os.fdatasync(log.fileno())
 
+    def close(self) -> None:
+        """Closes the connections to a database, which are made again where they are needed."""
+        from dashboards.store import let_go
+
+        if self._client is not None:
+            let_go(self._uri)
+
     @property
     def _store(self) -> MlflowClient:
         if self._client is None:

@@ -248,6 +248,7 @@ class _Delivery:
             self._finishing.wait()  # until then the spool is spoken to
         finally:
             spool.close()
+            self._records.close()
 
     def _run(self, spool: Spool) -> None:
         while True:

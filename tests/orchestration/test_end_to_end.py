@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,11 @@ import pandas as pd
 import pytest
 
 from dashboards import load_curves, load_sweeps, load_trials
+from dashboards.home import resolve_home
+from dashboards.status import report_sweep
 from orchestration import load_sweep, run_sweep
+from orchestration.confirm import make_confirmation
+from orchestration.tracking.publish import publish_report
 from tests.conftest import ROOT, comparable
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -46,6 +51,17 @@ def test_what_is_written_can_be_read(tiny: Path, home: Path) -> None:
     assert sweeps.loc[0, ["name", "state", "trials"]].tolist() == ["tiny", "FINISHED", 4]
     assert sweeps.loc[0, "best"] == trials["best/val/neg_elbo"].min()
     assert not list((home / "trials" / "tiny").glob("0*")), "what the record has need not stay in the home"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are seen on Linux only")
+def test_nothing_of_a_home_stays_open(tiny: Path, home: Path) -> None:
+    """A copy of an open SQLite file, by the process that has it open, would free the file for others while it is in use."""
+    run_sweep(tiny, home=home, debug=True, overrides=["run_cap=1"])
+    load_trials("tiny", home=home)
+    make_confirmation("tiny", resolve_home(home), top=1, seeds=1, name="again")
+    report_sweep("tiny", format="html", home=home)
+    assert publish_report("tiny", resolve_home(home)) is None
+    assert [name for name in map(os.path.realpath, Path("/proc/self/fd").iterdir()) if str(home) in name] == []
 
 
 def test_asha_prunes_and_says_so(tiny: Path, home: Path) -> None:
