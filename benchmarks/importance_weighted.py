@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ import torch
 from tabulate import tabulate
 from torch import Tensor
 
-from benchmarks.measure import as_a_worker, machine, take_turns
+from benchmarks.measure import as_a_worker, machine, peak_mebibytes, take_turns
 from benchmarks.plain.evaluation import all_at_once, one_by_one
 from benchmarks.plain.text import PlainTextVae
 from vae_core.config import TrialConfig
@@ -92,9 +91,9 @@ def _measure_peak(folder: Path | None, samples: int, examples: int, bound_mib: i
     torch.set_num_threads(1)
     model, data = load(folder)
     importance_weighted(model, data, "test", samples=1, examples=1)  # libraries that load on first use
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mebibytes()
     importance_weighted(model, data, "test", samples=samples, examples=examples, max_bytes=bound_mib * 2**20)
-    queue.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    queue.put(peak_mebibytes() - before)
 
 
 def main() -> None:

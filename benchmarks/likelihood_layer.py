@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import cycle
@@ -29,7 +28,7 @@ from tabulate import tabulate
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from benchmarks.measure import as_a_worker, machine, take_turns
+from benchmarks.measure import as_a_worker, machine, peak_mebibytes, take_turns
 from vae_core.config import TrialConfig
 from vae_core.data.text import TextData, TextSplit
 from vae_core.data.text_config import Vocabulary
@@ -163,9 +162,9 @@ def _measure_peak(vocabulary: int, name: str, queue: Any) -> None:
     for warm in small.sides([] if name == "naive" else [name]).values():  # libraries that load on first use
         warm()
     side = layer.sides([] if name == "naive" else [name])[name]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mebibytes()
     side()
-    queue.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    queue.put(peak_mebibytes() - before)
 
 
 def training_step(vocabulary: int) -> Callable[[], None]:

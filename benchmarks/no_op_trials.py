@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import platform
-import resource
 import sqlite3
 import tempfile
 import time
@@ -24,6 +22,7 @@ from unittest import mock
 import pandas as pd
 from tabulate import tabulate
 
+from benchmarks.measure import machine, peak_mebibytes
 from orchestration import run_sweep
 from orchestration.environment import prepare_ray
 from orchestration.messages import Job, Message
@@ -106,13 +105,11 @@ def main() -> None:
             ),
             (f"… of the first {tenth}", f"{1000 * starts[tenth] / tenth:.0f} ms"),
             (f"… of the last {tenth}", f"{1000 * (starts[-1] - starts[-1 - tenth]) / tenth:.0f} ms"),
-            ("driver's memory at most", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB"),
+            ("driver's memory at most", f"{peak_mebibytes():.0f} MiB"),
             *((f"{name}", f"{(home / name).stat().st_size / 2**20:.1f} MiB") for name in ("optuna.db", "mlflow.db")),
         ]
     launcher = "in one process" if given.debug else f"Ray, {given.workers} workers"
-    print(
-        f"{given.trials} trials of {given.epochs} epochs that train nothing, {given.method}, {launcher}, {platform.machine()}\n"
-    )
+    print(f"{given.trials} trials of {given.epochs} epochs that train nothing, {given.method}, {launcher}\n{machine()}\n")
     print(tabulate(rows, tablefmt="github"))
 
 

@@ -31,11 +31,14 @@ READERS = {
 }
 MEASURE = """
 import atexit, resource, sys
+
+from benchmarks.measure import peak_mebibytes
+
 NAME, HOME = sys.argv[1:]
 
 def tell():
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print("measured", used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, file=sys.stderr)
+    print("measured", used.ru_utime + used.ru_stime, peak_mebibytes(), file=sys.stderr)
 
 atexit.register(tell)  # a command ends the process itself
 {code}

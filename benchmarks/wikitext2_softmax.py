@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import platform
-import resource
 import time
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +21,7 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
+from benchmarks.measure import peak_mebibytes
 from vae_core.config import TrialConfig
 from vae_core.data.text import TextData
 from vae_core.evaluate import evaluate
@@ -85,7 +85,7 @@ def config_for(data: Path, softmax: dict[str, Any]) -> TrialConfig:
 def measure(config: TrialConfig, data: TextData, steps: int) -> Result:
     """Trains for so many steps, then scores validation."""
     torch.set_num_threads(1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mebibytes()
     model = build_model(config, data, make_generator(0, "init"))
     streams = Streams.create(0)
     objective = config.objective.build(ObjectiveSizes(len(data.splits["train"]), model.latent_size))
@@ -97,9 +97,9 @@ def measure(config: TrialConfig, data: TextData, steps: int) -> Result:
         updates(batch)
         tokens += batch.tokens
     seconds = time.process_time() - started_s  # of the one thread: a busy machine disturbs it least
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_mebibytes()
     scores = evaluate(model, data, "valid", 128, 0)
-    return Result(tokens / seconds, scores["perplexity"], scores.get("softmax_gap", float("nan")), (peak - before) / 1024)
+    return Result(tokens / seconds, scores["perplexity"], scores.get("softmax_gap", float("nan")), peak - before)
 
 
 def in_its_own_process(config: TrialConfig, data: TextData, steps: int) -> Result:

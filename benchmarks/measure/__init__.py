@@ -5,14 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-
-import torch
 
 from orchestration.environment import worker_environment
 
@@ -34,6 +33,8 @@ def as_a_worker(module: str) -> None:
     wanted = worker_environment()
     if any(os.environ.get(name) != value for name, value in wanted.items()):
         os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], {**os.environ, **wanted})
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -53,8 +54,18 @@ def take_turns(sides: Mapping[str, Callable[[], object]], rounds: int, warm: int
     return {name: Timing(median(cpu[name]), median(wall[name])) for name in sides}
 
 
+def peak_mebibytes() -> float:
+    """The most memory that this process has had; ``getrusage`` tells of its parent, where that had more when it was made."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:")) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # of macOS, in bytes
+
+
 def machine() -> str:
     """What a figure was measured on and with."""
+    from importlib.metadata import version
+
     model = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
     if information.exists():
@@ -64,4 +75,4 @@ def machine() -> str:
         model += "".join(f", {flag}" for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags)
     load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     tunables = "tuned malloc" if os.environ.get("GLIBC_TUNABLES") else "malloc as it is"
-    return f"{model}; {load}; torch {torch.__version__}, Python {platform.python_version()}, one thread, {tunables} on both sides"
+    return f"{model}; {load}; torch {version('torch')}, Python {platform.python_version()}, one thread, {tunables} on both sides"
