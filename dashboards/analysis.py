@@ -110,9 +110,12 @@ def leaderboard(trials: pd.DataFrame, sweep: pd.Series[Any], sort: str | None = 
     if "train/tokens_per_s" in metrics:
         metrics = [name for name in metrics if name != "train/examples_per_s"]
     for name in searched_on:
-        if name in table and (last := name.removeprefix("best/")) in table and last != name:
-            table[last_score(name)] = table[last].where(table[name].isna())
-            own += [last_score(name)] if table[last_score(name)].notna().any() else []
+        if (last := name.removeprefix("best/")) in table and last != name:
+            scores = table[last] if name not in table else table[last].where(table[name].isna())
+            if scores.notna().any():
+                table[name] = table.get(name, math.nan)
+                table[last_score(name)] = scores
+                own += [name, last_score(name)]
     columns = ["rank", "trial", "state", *parameters, *own, *metrics, "epochs", "duration_s"]
     return table[list(dict.fromkeys(columns))]
 

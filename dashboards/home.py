@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,10 @@ class Home:
     def shown_uri(self) -> str:
         """Where the records are, without a password."""
         return without_password(self.tracking_uri)
+
+    def command(self, words: str) -> str:
+        """A command of ours on this home, as it can be pasted from wherever it is read."""
+        return f"vae-sweeps {words} --home {shlex.quote(str(self.root))}"
 
     @property
     def artifact_root(self) -> Path:

@@ -119,7 +119,7 @@ def unfinished_plan(name: str, search: str, where: Home, top: int | None, seeds:
     with contextlib.suppress(NotFound):  # killed before its first record
         if sweep_row(name, tracking_uri=where.tracking_uri)["state"] == "FINISHED":
             raise AlreadyConfirmed(
-                f"{name!r} is there already, and finished: vae-sweeps report {name} shows it;"
+                f"{name!r} is there already, and finished: {where.command(f'report {name}')} shows it;"
                 " to confirm once more, choose another name with --name"
             )
     return plan

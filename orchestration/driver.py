@@ -62,6 +62,8 @@ class Driver:
         self._won: list[TrialView] | None = None
         """The winners, until a trial begins or ends."""
         self._running: dict[int, TrialView] = {}
+        self._unsaid: set[int] = set()
+        """Trials that the record has not been told of since they were handed out: their workers have not begun."""
         self.trials: dict[int, TrialView] = {}
         self.ended_by: str | None = None
         """Why no further trial is asked for; None while the sweep may go on."""
@@ -159,6 +161,7 @@ class Driver:
         self._configs[view.number] = config = make_trial_config(self.spec, view.assignment)
         device = "cuda" if self.spec.resources.gpu > 0 else "cpu"
         schedule = [] if self._barriers is None else self._barriers.schedule(view.number)
+        self._unsaid.add(view.number)
         return Job(view.number, config.to_dict(), str(self._directory(view.number)), device, schedule)
 
     @property
@@ -291,12 +294,16 @@ class Driver:
         return state_of(self.ended_by, self.trials.values())
 
     def _start(self, number: int, message: Message) -> None:
-        config, facts = self._configs[number], message.facts
-        self._search.began(number, facts.get("data.fingerprint", ""))
-        tags = {**self._tags_of(number), **facts}
-        self._recorder.trial_started(number, config.flat(), config.fingerprint(), config.seed, tags)
+        self._search.began(number, message.facts.get("data.fingerprint", ""))
+        self._say_begun(number, message.facts)
         if self._barriers is not None and (mark := self._barriers.taken_over(number)) is not None:
             self._recorder.epoch(number, *mark, message.timestamp_ms)
+
+    def _say_begun(self, number: int, facts: Mapping[str, str]) -> None:
+        config = self._configs[number]
+        self._unsaid.discard(number)
+        tags = {**self._tags_of(number), **facts}
+        self._recorder.trial_started(number, config.flat(), config.fingerprint(), config.seed, tags)
 
     def _epoch(self, view: TrialView, message: Message) -> bool:
         self._recorder.epoch(view.number, message.epoch, message.metrics, message.timestamp_ms)
@@ -332,6 +339,8 @@ class Driver:
         self.log(f"trial {view.number} {state.lower()} after {view.epoch} epochs, {view.duration_s:.1f} s{value}{why}")
         scored = self._outcome.scores(view.metrics) is not None
         directory = self._directory(view.number)
+        if view.number in self._unsaid:  # it ended before its worker had a word, and is known by its parameters all the same
+            self._say_begun(view.number, {})
         self._recorder.trial_ended(view.number, state, reason, directory / ARTIFACTS, view.duration_s)
         with self._search.together():
             self._search.tell(view.number, state, reason, view.value if scored else None, view.duration_s, view.metrics)

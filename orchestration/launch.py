@@ -63,6 +63,14 @@ class SweepResult:
     unsent: Unsent
     worked: int
     """How many trials this start has trained, or gone on with."""
+    budget_used: str
+    """How much of each limit, in words."""
+
+    @property
+    def causes(self) -> str:
+        """Of trials that failed, to be put behind what ended the sweep; empty where none did."""
+        reasons = sorted({view.reason for view in self.trials if view.state == "FAILED"})
+        return f"; causes: {'; '.join(reasons)}" if reasons else ""
 
 
 def run_sweep(
@@ -233,6 +241,7 @@ def _drive(
         duration_s=driver.seconds,
         unsent=unsent,
         worked=len(set(driver.trials) - before),
+        budget_used=driver.budget_used,
     )
 
 

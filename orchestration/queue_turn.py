@@ -90,8 +90,7 @@ def _ended(result: SweepResult, where: Home) -> tuple[EntryState, str]:
     if result.state == "FINISHED":
         return "done", f"ended by {result.ended_by}"
     if result.state == "FAILED":
-        causes = "; ".join(sorted({view.reason for view in result.trials if view.state == "FAILED"}))
-        return "failed", f"ended by {result.ended_by}; causes: {causes}"
+        return "failed", f"ended by {result.ended_by}{result.causes}"
     if result.ended_by == INTERRUPTED:
         return "waiting", INTERRUPTED
     if result.ended_by != STOPPED:  # what it needs has been refused: waiting would not help

@@ -143,7 +143,9 @@ class Patient(StoppingRule):
         own = min(at for past, at in self._values[trial].items() if past <= epoch)
         if epoch - since < self.patience or own <= leading:
             return None
-        return f"no better since epoch {since}, for {epoch - since} epochs"
+        by = f" by more than {self.min_delta:g}" if self.min_delta else ""
+        count = epoch - since
+        return f"not better{by} since epoch {since}, for {count} epoch{'s' if count > 1 else ''}"
 
 
 class CollapseRule:

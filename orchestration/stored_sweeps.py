@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dashboards.home import Home, sqlite_file
-from orchestration.errors import LaunchError
+from orchestration.driver_lock import holder
+from orchestration.errors import DriverBusy, LaunchError
 from orchestration.hidden import public, whole
 from orchestration.spec import SweepSpec, parse_sweep, spec_text
 from orchestration.stored import stored_names, stored_text
@@ -35,14 +36,17 @@ def require_new_name(spec: SweepSpec, where: Home) -> None:
         stored = stored_text(url, name)
     if stored is None:
         return
+    if (driver := holder(name, where)) is not None:
+        raise DriverBusy(f"the sweep {name!r} is being run by {driver}: give this one another name with --name")
+    resume = where.command(f"resume {name}")
     if stored == spec_text(public(spec)):
         raise LaunchError(
-            f"the sweep {name!r} is already in {where.root}: go on with it by `vae-sweeps resume {name}`, "
-            f"or run it again under another name with --name"
+            f"the sweep {name!r} is already in {where.root}: go on with it by `{resume}`, or "
+            f"run it again under another name with --name"
         )
     raise LaunchError(
         f"the name {name!r} is used in {where.root} by a different sweep file, or by this one with other settings:"
-        f" give it another with --name, or go on with the other by `vae-sweeps resume {name}`"
+        f" give it another with --name, or go on with the other by `{resume}`"
     )
 
 

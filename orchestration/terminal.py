@@ -57,7 +57,7 @@ def conclude(result: SweepResult) -> None:
     """The end of a run: the table, where to look next, and the exit code."""
     from dashboards.home import without_password
 
-    home = f" --home {result.home.root}"
+    command = result.home.command
     if result.unsent.refused:
         where = result.home.sweep_dir(result.name)
         typer.echo(
@@ -72,19 +72,18 @@ def conclude(result: SweepResult) -> None:
     else:
         typer.echo(report_of(result.name, "table", None, None, result.home))
     if result.state == "INTERRUPTED":
-        typer.echo(f"{result.ended_by}; its state is saved. Go on with: vae-sweeps resume {result.name}{home}", err=True)
+        typer.echo(f"{result.ended_by}; its state is saved. Go on with: {command(f'resume {result.name}')}", err=True)
         raise typer.Exit(130)
     if result.state == "FAILED":
-        reasons = {view.reason for view in result.trials if view.state == "FAILED"}
-        typer.echo(f"the sweep failed ({result.ended_by}); causes: {'; '.join(sorted(reasons))}", err=True)
+        typer.echo(f"the sweep failed ({result.ended_by}){result.causes}", err=True)
         raise typer.Exit(1)
     if not result.worked:
-        more = "" if result.ended_by == "grid" else f"; more trials: vae-sweeps resume {result.name}{home} --run-cap N"
+        more = f"; more trials: {command(f'resume {result.name} --run-cap N')}" if result.ended_by == "run_cap" else ""
         typer.echo(f"nothing was left to do{more}")
-    typer.echo(f"ended by {result.ended_by}")
+    typer.echo(f"ended by {result.ended_by}; {result.budget_used}")
     if result.worked and not result.unsent.waiting:
         from orchestration.tracking.publish import REPORT_FILE, publish_report
 
         if (fault := publish_report(result.name, result.home)) is not None:
             typer.echo(f"{REPORT_FILE} was not added to the sweep's record ({fault})", err=True)
-    typer.echo(f"look at it with: vae-sweeps ui{home}   show a trial: vae-sweeps show {result.name}{home}")
+    typer.echo(f"look at it with: {command('ui')}   show a trial: {command(f'show {result.name}')}")

@@ -79,7 +79,8 @@ def tell_earlier(search: Search, spec: SweepSpec, found: list[Source], data: Tex
             search.add_earlier(f"{source.spec.name}/{past.number}", point, scores, past.metrics)
             used += 1
         why = "".join(f"; {count} not: {reason}" for reason, count in reasons.most_common())
-        lines.append(f"warm start from {source.spec.name}: {used} of {len(source.trials)} complete trials used{why}")
+        what = "trials" if source.spec.seeds == 1 else f"configurations of {source.spec.seeds} seeds"
+        lines.append(f"warm start from {source.spec.name}: {used} of {len(source.trials)} complete {what} used{why}")
     return lines
 
 

@@ -83,7 +83,7 @@ def logs(
         typer.echo(job_output(submitted))
         return
     if not where.sweep_dir(name).is_dir() and job_of(name, where) is not None:
-        raise UsageFault(f"no driver has begun {name!r} yet; what its job has printed: vae-sweeps logs {name} --job")
+        raise UsageFault(f"no driver has begun {name!r} yet; what its job has printed: {where.command(f'logs {name} --job')}")
     lines = list(lines_of(_directory(name, where) / LOG_FILE, trial))
     for line in lines:
         typer.echo(line)
@@ -134,7 +134,7 @@ def _order(name: str, home: Path | None, **orders: Any) -> str:
     _directory(name, where)
     driver = order(name, where, **orders)
     if driver is None:
-        raise UsageFault(f"no driver is running {name!r} in {where.root}; if trials are left: vae-sweeps resume {name}")
+        raise UsageFault(f"no driver is running {name!r} in {where.root}; if trials are left: {where.command(f'resume {name}')}")
     return driver
 
 

@@ -173,7 +173,8 @@ def _require_resumable(name: str, where: Home) -> None:
         raise UsageFault(f"{name!r} is being run by {driver}")
     ended, planned = ended_trials(spec, where.study_url(name)), planned_trials(spec)
     if ended >= planned:
-        raise UsageFault(f"{name!r} has ended with its {planned} trials; more of them: vae-sweeps resume {name} --run-cap N")
+        more = where.command(f"resume {name} --run-cap N")
+        raise UsageFault(f"{name!r} has ended with its {planned} trials; more of them: {more}")
 
 
 def _numbers(entries: list[Entry]) -> dict[str, int]:

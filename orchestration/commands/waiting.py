@@ -37,13 +37,13 @@ def not_driven(name: str, where: Home) -> str:
     from orchestration.sweep_queue import OPEN, Queue
 
     if (job := job_of(name, where)) is not None and standing_of(job).alive:
-        return f"no driver is running yet: its job waits, or begins; vae-sweeps stop {name} ends it"
+        return f"no driver is running yet: its job waits, or begins; {where.command(f'stop {name}')} ends it"
     entry = Queue(where).entry(name)
     if entry is not None and entry.state in OPEN:
         return "no driver is running: it waits for its turn in the queue"
     if not is_stored(name, where):
         return "no driver is running, and none has begun it: submit it again, or run it"
-    return f"no driver is running; if trials are left: vae-sweeps resume {name}"
+    return f"no driver is running; if trials are left: {where.command(f'resume {name}')}"
 
 
 def stop_its_job(name: str, where: Home) -> str | None:

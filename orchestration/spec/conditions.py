@@ -25,7 +25,7 @@ MOST = 1e9
 _MAX_DEPTH = 20
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\w.])"
-    r"|(?P<name>(?:val|train)/[A-Za-z_]\w*|[A-Za-z_]\w*(?:\.\w+)*)"
+    r"|(?P<name>(?:best/)?(?:val|train|test)/[A-Za-z_]\w*|[A-Za-z_]\w*(?:\.\w+)*)"
     r"|(?P<sign><=|>=|==|!=|[-+*/()<>])|(?P<end>$)|(?P<other>.))",
     re.DOTALL,
 )

@@ -100,7 +100,8 @@ def _outcome_faults(source: Source, trials: Trials) -> Iterator[Fault]:
     for place, text in enumerate(plain):
         for name in _names(text):
             if name not in reported:
-                message = f"{name} is no validation metric of these trials; there are: {listed(reported)}"
+                known = {metric.name: metric for metric in VALIDATION}
+                message = f"{name}: {_reason(name, known)}; there are: {listed(reported)}"
                 yield source.fault(("outcome_constraints", place), message, nearest=nearest_name(name, reported))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeVar
@@ -62,6 +64,8 @@ def _problems(root: type[Config], tree: Any, details: ErrorDetails) -> Iterator[
     elif kind in ("too_short", "too_long"):
         few = kind == "too_short"
         limit = context["min_length" if few else "max_length"]
+        if few and len(functools.reduce(operator.getitem, path, tree)) >= limit:
+            return  # members that are wrong were not counted, and are told of themselves
         yield Problem(path, f"must hold at {'least' if few else 'most'} {limit}, and holds {context['actual_length']}", kind=kind)
     else:
         message = details["msg"].replace("Input should be", "must be").replace("an object", "a mapping (key: value)")

@@ -145,9 +145,9 @@ def test_patience_counts_from_the_best_and_spares_the_leader() -> None:
     assert rule.verdict(1, 1, 9.0) is None
     assert rule.verdict(1, 2, 8.0) is None
     assert rule.verdict(1, 3, 7.6) is None, "better by less than min_delta: one epoch"
-    assert rule.verdict(1, 4, 7.5) == "no better since epoch 2, for 2 epochs"
+    assert rule.verdict(1, 4, 7.5) == "not better by more than 0.5 since epoch 2, for 2 epochs"
     assert rule.verdict(2, 1, 4.0) is None
-    assert rule.verdict(0, 5, 5.0) == "no better since epoch 1, for 4 epochs", "led by trial 2 now"
+    assert rule.verdict(0, 5, 5.0) == "not better by more than 0.5 since epoch 1, for 4 epochs", "led by trial 2 now"
 
 
 def test_never_keeps_everything() -> None:

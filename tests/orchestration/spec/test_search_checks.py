@@ -85,7 +85,7 @@ def test_a_start_point_that_violates_the_constraints() -> None:
 
 def test_outcome_constraints_speak_of_metrics() -> None:
     text = with_(TINY, ("run_cap", "outcome_constraints: ['val/rats >= 1']\nrun_cap"))
-    assert "val/rats is no validation metric" in faults(text)[0]
+    assert "val/rats: no trial reports it" in faults(text)[0]
     assert "cmaes cannot be told" in faults(with_(FLAT, ("random", "cmaes")) + "outcome_constraints: ['val/rate >= 1']\n")[0]
 
 
