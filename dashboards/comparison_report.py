@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dashboards.analyses.comparison import compare
+from dashboards.analyses.comparison import alike, compare
 from dashboards.analyses.sampling import no_random_sample
 from dashboards.analyses.scores import compared, configurations
 from dashboards.analysis import goal_of
@@ -103,21 +103,23 @@ def render_comparison(
 
 
 def verdict(table: pd.DataFrame, sweeps: Mapping[str, tuple[pd.DataFrame, pd.Series[Any]]]) -> list[str]:
-    """Who is ahead, also at equal cost; whether the sweeps' scores differ beyond chance; and what makes it no comparison."""
+    """Who is ahead, also at equal cost; whether the sweeps' scores differ beyond chance; and what makes it no comparison.
+
+    Among those with the data of the first: scores on others are not set beside them.
+    """
     ranked = table[table["best"].notna()]
     if ranked.empty:
         return ["No sweep has a complete trial with a score: there is nothing to compare."]
-    unfair = _unfair(table)
-    metrics = list(dict.fromkeys(table["metric"]))
-    if len(metrics) > 1:
+    unfair, ranked = _unfair(table), ranked[ranked["sweep"].isin(alike(sweeps))]
+    if table["metric"].nunique() > 1 or (unfair and len(ranked) < 2):
         return unfair
-    metric = metrics[0]
+    metric = str(table["metric"].iloc[0])
     minimize = goal_of(metric, next(iter(sweeps.values()))[1]) == "minimize"
     order = ranked.sort_values("best", ascending=minimize, kind="stable")
     first = order.iloc[0]
     who = words_of(int(first["trial"]), seeds_of(sweeps[first["sweep"]][1]))
     told = [f"The best {metric} is {number(first['best'])}, of {first['sweep']} ({who})."]
-    equal = table[table["at_equal_hours"].notna()].sort_values("at_equal_hours", ascending=minimize, kind="stable")
+    equal = ranked[ranked["at_equal_hours"].notna()].sort_values("at_equal_hours", ascending=minimize, kind="stable")
     if len(equal) > 1:
         scores = listed(f"{number(row['at_equal_hours'])} ({row['sweep']})" for _, row in equal.iterrows())
         hours = float(table["hours"].min())
@@ -138,8 +140,9 @@ def _beyond_chance(first: str, second: str, sweeps: Mapping[str, tuple[pd.DataFr
     one, two = (trials.groupby(configurations(trials, sweep))[metric].mean() for trials, sweep in among.values())
     replicated = any(seeds_of(sweep) > 1 or configurations(trials, sweep).duplicated().any() for trials, sweep in among.values())
     noun = "configuration" if replicated else "trial"
-    if min(len(one), len(two)) < 3:
-        return f"{second} has too few scores, or {first}, to say whether theirs differ beyond chance."
+    if few := [f"{name} ({len(scores)})" for name, scores in ((first, one), (second, two)) if len(scores) < 3]:
+        verb = "have" if len(few) > 1 else "has"
+        return f"{listed(few)} {verb} too few scores to say whether those of {first} and {second} differ beyond chance."
     p = float(mannwhitneyu(one, two).pvalue)
     share = float((one.to_numpy()[:, None] < two.to_numpy()[None, :]).mean())
     verb = "differ" if p <= _LEVEL else "cannot be told apart"
@@ -177,14 +180,12 @@ def _cell(name: str, value: Any, metric: str) -> str:
 
 def _latex(headings: Sequence[str], rows: Sequence[Sequence[str]], table: pd.DataFrame, told: Sequence[str]) -> str:
     from dashboards.latex import escape as tex
+    from dashboards.latex import table as environment
 
-    metric = str(table["metric"].iloc[0])
-    caption = tex(f"Sweeps by {metric}; hours are summed over trials. {' '.join(told)}")
-    body = [" & ".join(map(tex, row)) + r" \\" for row in rows]
-    lines = [r"\begin{table}", r"\centering", f"\\caption{{{caption}}}", r"\medskip"]
-    lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
-    lines += [f"\\begin{{tabular}}{{ll{'r' * (len(headings) - 2)}}}", r"\toprule", " & ".join(map(tex, headings)) + r" \\"]
-    return "\n".join([*lines, r"\midrule", *body, r"\bottomrule", r"\end{tabular}}", r"\end{table}"]) + "\n"
+    metrics = listed(dict.fromkeys(table["metric"]))
+    caption = tex(f"Sweeps by {metrics}; hours are summed over trials. {' '.join(told)}")
+    name = "-".join(table["sweep"])
+    return environment(caption, name, f"ll{'r' * (len(headings) - 2)}", map(tex, headings), ([*map(tex, row)] for row in rows))
 
 
 def _line(cells: Any) -> str:

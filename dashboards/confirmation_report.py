@@ -14,22 +14,31 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dashboards.confirmation_words import Confirmed, between, p_value, sentences_of, signed
+from dashboards.confirmation_words import Confirmed, between, method_of, p_value, sentences_of, signed
 from dashboards.reports import clean, escape
 
 _PROSE, _ROOM = 100, 10_000
 """Characters: of a line of text where no width is given; wider than any table."""
 _CONFIGURATION = "configuration"
+_PRINTED = ("test/iw_nll", "test/iw_perplexity")
+"""What a line of print has room for, beside the metric that is compared."""
 _ODD = ("COLLAPSED", "FAILED", "STOPPED", "RUNNING", "PRUNED", "MISSING")
 _DISPENSABLE = ("best/val/rate", "best/val/active_units", "test/iw_perplexity", "test/perplexity")
 """What a narrow terminal goes without, first to last."""
 
 
-def render(found: Confirmed, sweep: pd.Series[Any], *, markdown: bool, width: int | None = None, color: bool = False) -> str:
-    """The table and the sentences; for a terminal of ``width`` characters, or as Markdown."""
+FORMATS = ("table", "markdown", "latex")
+
+
+def render(
+    found: Confirmed, sweep: pd.Series[Any], *, format: str = "table", width: int | None = None, color: bool = False
+) -> str:
+    """The table and the sentences, as one of ``FORMATS``; that of a terminal is of ``width`` characters."""
     sentences = sentences_of(found, sweep)
-    if markdown:
+    if format == "markdown":
         return _markdown(found, sweep, sentences)
+    if format == "latex":
+        return _latex(found, sweep)
     buffer = io.StringIO()
     console = Console(file=buffer, width=_ROOM, force_terminal=color, color_system="standard" if color else None)
     table, dropped = _fitting(console, found, width)
@@ -106,13 +115,37 @@ def _around(metrics: Sequence[str]) -> list[str]:
     return ["", "trial", _CONFIGURATION, "seeds", *metrics, "from the best", "p (Holm)"]
 
 
-def _markdown(found: Confirmed, sweep: pd.Series[Any], sentences: Sequence[str]) -> str:
+def cells_of(found: Confirmed) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells of the table, a row a configuration."""
     metrics = _headings(found)
-    headings = _around(metrics)
+    return _around(metrics), [_row(found, row, metrics, " ") for _, row in found.comparisons.iterrows()]
+
+
+def _latex(found: Confirmed, sweep: pd.Series[Any]) -> str:
+    """With what a paper has room for; bold is the best, and what cannot be told apart from it."""
+    from dashboards.latex import escape as tex
+    from dashboards.latex import heading, table
+
+    metrics = [name for name in _headings(found) if name == found.metric or name in _PRINTED]
+    rows = []
+    for _, row in found.comparisons.iterrows():
+        place, trial, words, seeds, *scores, gap, p = _row(found, row, metrics, " ")
+        cells = [place.removeprefix("★ "), trial, *map(tex, (words, seeds, *scores, gap, p))]
+        if row["place"] == 1 or (row["place"] > 1 and not row["apart"] and not math.isnan(row["p"])):
+            at = 4 + metrics.index(found.metric)
+            cells[at] = f"\\textbf{{{cells[at]}}}"
+        rows.append(cells)
+    headings = ["", "trial", _CONFIGURATION, "seeds", *map(heading, metrics), "from the best", "$p$ (Holm)"]
+    told = " ".join(method_of(found))
+    caption = tex(f"{sweep['question']} {told} Bold: the best by {found.metric}, and what cannot be told apart from it.".strip())
+    return table(caption, str(sweep["name"]), f"rrl{'r' * (len(headings) - 3)}", headings, rows)
+
+
+def _markdown(found: Confirmed, sweep: pd.Series[Any], sentences: Sequence[str]) -> str:
+    headings, rows = cells_of(found)
     lines = [f"## {escape(sweep['name'])}", "", f"Question: {escape(sweep['question'])}", ""]
     lines += [_line(map(escape, headings)), _line("---" if heading == _CONFIGURATION else "---:" for heading in headings)]
-    for _, row in found.comparisons.iterrows():
-        lines.append(_line(map(escape, _row(found, row, metrics, " "))))
+    lines += [_line(map(escape, row)) for row in rows]
     return "\n".join([*lines, "", *(f"- {escape(sentence)}" for sentence in sentences)]) + "\n"
 
 

@@ -69,7 +69,7 @@ def confirmed(trials: pd.DataFrame, sweep: pd.Series[Any], plan: Plan) -> Confir
 
 def sentences_of(found: Confirmed, sweep: pd.Series[Any]) -> list[str]:
     """What was trained, what came out, how sure it is, and what went wrong on the way."""
-    return [*_progress(found, sweep), *_answer(found, sweep), *_method(found)]
+    return [*_progress(found, sweep), *_answer(found, sweep), *method_of(found)]
 
 
 def _progress(found: Confirmed, sweep: pd.Series[Any]) -> list[str]:
@@ -129,7 +129,8 @@ def _unable(found: Confirmed) -> list[str]:
     return told
 
 
-def _method(found: Confirmed) -> list[str]:
+def method_of(found: Confirmed) -> list[str]:
+    """What intervals and p values are."""
     count = len(found.plan.seeds)
     if count == 1:
         return [f"One seed each: no interval and no test. For both: vae-sweeps confirm {found.plan.sweep} --seeds 5 --name N"]

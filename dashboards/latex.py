@@ -3,7 +3,7 @@ r"""The leaderboard as a LaTeX table: booktabs, the best in bold, and a caption 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,9 +13,9 @@ from dashboards.pareto import several_metrics
 from dashboards.replicates import SEEDS, spread
 from dashboards.replicates import board as board_of
 from dashboards.reports import clean, metric_cell
-from dashboards.words import plain
+from dashboards.words import listed, plain
 
-_HEADINGS = {
+HEADINGS = {
     "best/val/neg_elbo": r"$-$ELBO (val)",
     "best/val/rate": "rate",
     "best/val/active_units": "active units",
@@ -29,6 +29,8 @@ _HEADINGS = {
 """The metrics that a paper has room for, and what it calls them."""
 _UNRANKED = ("train/tokens_per_s", "train/examples_per_s", "best/val/rate", "best/val/active_units")
 """Not what is compared: no bold."""
+LEFT_OUT = ("PRUNED", "COLLAPSED", "FAILED", "STOPPED", "RUNNING")
+"""States of trials that have no row."""
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -57,22 +59,41 @@ def render_latex(trials: pd.DataFrame, sweep: pd.Series[Any], *, sort: str | Non
     """
     board = board_of(trials, sweep, sort)
     board = board[board["rank"].notna()].head(top if top is not None else len(board))
-    parameters = [name for name in searched(sweep) if name in board and board[name].notna().any()]
+    there = [name for name in searched(sweep) if name in board and board[name].notna().any()]
+    parameters = [name for name in there if len(board) == 1 or len(_levels(board[name])) > 1]
+    fixed = [f"{name} {plain(board[other].iloc[0])}" for other, name in short_names(there).items() if other not in parameters]
     own = [selected_metric(name) for name, _ in several_metrics(sweep)] or [selected_metric(str(sweep["metric"]))]
-    metrics = [name for name in dict.fromkeys([*own, *_HEADINGS, *([sort] if sort else [])]) if name in board]
+    metrics = [name for name in dict.fromkeys([*own, *HEADINGS, *([sort] if sort else [])]) if name in board]
     short = short_names(parameters)
     first = str(board.columns[1])  # trial, or of a sweep with seeds trials
     headings = [first, *(escape(short[name]) for name in parameters)]
-    headings += [_HEADINGS.get(name, escape(name)) for name in metrics]
+    headings += [heading(name) for name in metrics]
     best = {name: best_value(board[name], goal_of(name, sweep)) for name in metrics if name not in _UNRANKED}
-    lines = [r"\begin{table}", r"\centering", f"\\caption{{{_caption(trials, sweep, SEEDS in board)}}}", r"\medskip"]
-    lines += [f"\\label{{tab:{_label(sweep['name'])}}}", r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
     words = "".join("r" if pd.api.types.is_numeric_dtype(board[name]) else "l" for name in parameters)
-    lines += [f"\\begin{{tabular}}{{r{words}{'r' * len(metrics)}}}", r"\toprule", _row(headings), r"\midrule"]
+    rows = []
     for _, row in board.iterrows():
         cells = [str(row[first]), *("" if pd.isna(row[name]) else escape(plain(row[name])) for name in parameters)]
-        lines.append(_row([*cells, *(_score(row, name, best) for name in metrics)]))
+        rows.append([*cells, *(_score(row, name, best) for name in metrics)])
+    caption = escape(_caption(trials, sweep, SEEDS in board, fixed))
+    return table(caption, str(sweep["name"]), f"r{words}{'r' * len(metrics)}", headings, rows)
+
+
+def table(caption: str, name: str, columns: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    r"""A ``table`` environment of cells that are LaTeX already, narrowed to the line where it is wider."""
+    lines = [r"\begin{table}", r"\centering", f"\\caption{{{caption}}}", f"\\label{{tab:{_label(name)}}}", r"\medskip"]
+    lines += [r"\setlength{\tabcolsep}{4pt}", r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
+    lines += [f"\\begin{{tabular}}{{{columns}}}", r"\toprule", _row(headings), r"\midrule", *map(_row, rows)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}"]) + "\n"
+
+
+def heading(metric: str) -> str:
+    """What a paper calls it."""
+    return HEADINGS.get(metric, escape(metric))
+
+
+def _levels(values: pd.Series[Any]) -> set[Any]:
+    """A parameter's values, and whether some trials do not have it."""
+    return set(values.astype("object").where(values.notna(), None))
 
 
 def escape(text: object) -> str:
@@ -90,7 +111,7 @@ def _score(row: pd.Series[Any], name: str, best: dict[str, float]) -> str:
     return bold if error is None or pd.isna(error) else f"{bold} $\\pm$ {escape(metric_cell(name, error))}"
 
 
-def _caption(trials: pd.DataFrame, sweep: pd.Series[Any], replicated: bool) -> str:
+def _caption(trials: pd.DataFrame, sweep: pd.Series[Any], replicated: bool, fixed: Sequence[str]) -> str:
     """The question, then estimator, K, seeds and split of what stands below."""
     complete = trials[trials["state"] == "COMPLETE"]
     told = []
@@ -106,7 +127,11 @@ def _caption(trials: pd.DataFrame, sweep: pd.Series[Any], replicated: bool) -> s
     if replicated:
         told.append("means over seeds ± their standard deviation (n − 1)")
     told.append(f"nats an example; seed {_values(complete, 'seed')}, {_values(complete, 'training.epochs')} epochs")
-    return escape(f"{sweep['question']} {'; '.join(told)}. The best of each column is bold.".strip())
+    if fixed:
+        told.append(f"the same in all rows: {', '.join(fixed)}")
+    left = [f"{count} {state.lower()}" for state in LEFT_OUT if (count := int((trials["state"] == state).sum()))]
+    out = f" Not in it: {listed(left)}." if left else ""
+    return f"{sweep['question']} {'; '.join(told)}. The best of each column is bold.{out}".strip()
 
 
 def _values(trials: pd.DataFrame, name: str) -> str:

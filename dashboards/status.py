@@ -10,12 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from dashboards.confirmation import plan_of
+from dashboards.confirmation_report import FORMATS as CONFIRMATION_FORMATS
 from dashboards.confirmation_report import render as render_confirmation
 from dashboards.confirmation_words import confirmed, sentences_of
 from dashboards.records import load_trials, sweep_row
 from dashboards.replicates_words import sentences
 from dashboards.reports import clean, render_report
 from dashboards.words import number
+
+_ROOMY = 130
+"""Characters of a terminal that has room for sentences."""
 
 
 def report_sweep(
@@ -29,16 +33,12 @@ def report_sweep(
     width: int | None = None,
     color: bool = False,
 ) -> str | bytes:
-    """``render_report``, ``render_latex`` or ``render_page`` on a sweep by its name; of a confirmation what it confirms.
-
-    A confirmation has no LaTeX table of its own: there its trials stand one by one.
-    """
+    """``render_report``, ``render_latex`` or ``render_page`` on a sweep by its name; of a confirmation what it confirms."""
     sweep = sweep_row(name, home=home, tracking_uri=tracking_uri)
     trials = load_trials(name, home=home, tracking_uri=tracking_uri)
     plan = plan_of(sweep)
-    if plan is not None and format in ("table", "markdown") and sort is None and top is None:
-        found = confirmed(trials, sweep, plan)
-        return render_confirmation(found, sweep, markdown=format == "markdown", width=width, color=color)
+    if plan is not None and format in CONFIRMATION_FORMATS and sort is None and top is None:
+        return render_confirmation(confirmed(trials, sweep, plan), sweep, format=format, width=width, color=color)
     if format == "latex":
         from dashboards.latex import render_latex
 
@@ -46,8 +46,7 @@ def report_sweep(
     if format == "html":
         from dashboards.page.page import page_of
 
-        answer = None if plan is None else sentences_of(confirmed(trials, sweep, plan), sweep)
-        return page_of(trials, sweep, sort=sort, top=top, answer=answer, home=home, tracking_uri=tracking_uri)
+        return page_of(trials, sweep, sort=sort, top=top, home=home, tracking_uri=tracking_uri)
     return render_report(trials, sweep, format=format, sort=sort, top=top, width=width, color=color)
 
 
@@ -69,14 +68,15 @@ def status_lines(name: str, *, home: str | Path | None = None, tracking_uri: str
     return [clean(line) for line in [*lines, *found] if line]
 
 
-def sweeps_table(sweeps: pd.DataFrame) -> Table:
-    """A row a sweep."""
+def sweeps_table(sweeps: pd.DataFrame, width: int | None = None) -> Table:
+    """A row a sweep; on a terminal of few characters without the questions, which would leave no room for what they ask about."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("name", "state", "trials", "best", "metric", "started", "question"):
+    asked = width is None or width >= _ROOMY
+    for heading in ("name", "state", "trials", "best", "metric", "started", *(["question"] if asked else [])):
         table.add_column(heading, justify="right" if heading in ("trials", "best") else "left", no_wrap=heading != "question")
     for _, sweep in sweeps.iterrows():
         best = "" if pd.isna(sweep["best"]) else number(sweep["best"])
         started = f"{sweep['started']:%Y-%m-%d %H:%M}"
-        cells = (sweep["name"], sweep["state"], str(sweep["trials"]), best, sweep["metric"], started, sweep["question"])
-        table.add_row(*(Text(clean(cell)) for cell in cells))
+        cells = [sweep["name"], sweep["state"], str(sweep["trials"]), best, sweep["metric"], started]
+        table.add_row(*(Text(clean(cell)) for cell in [*cells, *([sweep["question"]] if asked else [])]))
     return table

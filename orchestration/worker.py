@@ -64,7 +64,7 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
     from vae_core.trainer import Trainer
 
     torch.set_num_threads(1)
-    started_s = time.monotonic()
+    started_s = time.monotonic()  # libraries, which the first trial of a worker loads for all, are not its time
     directory = Path(job.directory)
     yield from _when_there_is_room(lambda: directory.mkdir(parents=True, exist_ok=True), directory)
     config = TrialConfig.from_dict(job.config)

@@ -21,20 +21,19 @@ def compare(sweeps: Sweeps) -> pd.DataFrame:
 
     Columns: ``sweep, method, metric, trials, complete, best, trial`` (that has it), ``median``, ``hours`` (in trials),
     ``at_equal_hours`` (the best within the hours of the shortest: what one that took longer had by then), ``hypervolume`` (square
-    nats between the rate-distortion frontier and the worst point of all the sweeps; NaN without the plane), ``same_data`` (its
-    trials' data are the first sweep's, else their scores are no comparison).
+    nats between the rate-distortion frontier and the worst point of all the sweeps with the first one's data; NaN without the
+    plane, or with other data), ``same_data`` (its trials' data are the first sweep's, else their scores are no comparison).
     """
+    same = alike(sweeps)
     planes = {name: plane(trials) for name, (trials, _) in sweeps.items()}
-    points = pd.concat(planes.values())
+    points = pd.concat([planes[name] for name in same] or [plane(pd.DataFrame())])
     rate, distortion = (points["rate"].max(), points["distortion"].max()) if len(points) else (math.nan, math.nan)
     curves = best_by_hours(sweeps)
     shortest = min((float(trials["duration_s"].sum()) / 3600 for trials, _ in sweeps.values()), default=0.0)
-    rows, first = [], None
+    rows = []
     for name, (trials, sweep) in sweeps.items():
         column = metric_of(sweep, None)
         among = compared(trials, column)
-        data = set(trials["data.fingerprint"].dropna()) if "data.fingerprint" in trials else set()
-        first = data if first is None else first
         best = best_value(among[column], goal_of(column, sweep)) if len(among) else math.nan
         within = curves[(curves["sweep"] == name) & (curves["hours"] <= shortest * (1 + 1e-9))]
         rows.append(
@@ -49,11 +48,22 @@ def compare(sweeps: Sweeps) -> pd.DataFrame:
                 "median": float(among[column].median()) if len(among) else math.nan,
                 "hours": float(trials["duration_s"].sum()) / 3600,
                 "at_equal_hours": float(within["best"].iloc[-1]) if len(within) else math.nan,
-                "hypervolume": hypervolume(planes[name], rate, distortion) if len(planes[name]) else math.nan,
-                "same_data": bool(data) and data == first,
+                "hypervolume": hypervolume(planes[name], rate, distortion) if len(planes[name]) and name in same else math.nan,
+                "same_data": bool(_data(trials)) and name in same,
             }
         )
     return pd.DataFrame(rows).astype({"trial": "Int64"})
+
+
+def alike(sweeps: Sweeps) -> list[str]:
+    """Those whose trials had the same data as the first one's, so that their scores can be compared."""
+    data = {name: _data(trials) for name, (trials, _) in sweeps.items()}
+    first = next(iter(data.values()), set())
+    return [name for name, own in data.items() if own == first]
+
+
+def _data(trials: pd.DataFrame) -> set[str]:
+    return set(trials["data.fingerprint"].dropna()) if "data.fingerprint" in trials else set()
 
 
 def best_by_hours(sweeps: Sweeps) -> pd.DataFrame:

@@ -112,9 +112,9 @@ def _example(held: CodeMap, place: int, sweep: str, number: int, run_id: str) ->
             wrap_lines=True,
         )
     else:
-        left, right = st.columns(2)
-        left.image(enlarged(held.inputs[place]), caption="input", width=192)
-        right.image(enlarged(held.outputs[place]), caption="output", width=192)
+        left, right = st.columns(2, gap="medium")
+        left.image(enlarged(held.inputs[place]), caption="input", width="stretch")
+        right.image(enlarged(held.outputs[place]), caption="output", width="stretch")
     with st.expander("Decode another code", expanded=False):
         _dials(held, place, sweep, number, run_id)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.analyses.comparison import compare
+from dashboards.analyses.comparison import alike, compare
 from dashboards.analyses.progress import progress
 from dashboards.app import links, reading
 from dashboards.app.live import live
@@ -63,7 +63,9 @@ def _body(names: list[str]) -> bool:
             "trial": st.column_config.NumberColumn("best trial"),
             "median": st.column_config.NumberColumn("median", format="%.4f"),
             "hours": st.column_config.NumberColumn("hours in trials", format="%.3f"),
-            "same_data": st.column_config.TextColumn("data of the first"),
+            "at_equal_hours": st.column_config.NumberColumn("best at equal hours", format="%.4f"),
+            "hypervolume": st.column_config.NumberColumn("hypervolume", format="%.2f"),
+            "same_data": st.column_config.TextColumn("same data"),
             "question": st.column_config.TextColumn("question", width="large"),
         },
         placeholder="",
@@ -77,7 +79,8 @@ def _body(names: list[str]) -> bool:
 
 def _progress(pairs: dict[str, tuple[pd.DataFrame, pd.Series[Any]]], table: pd.DataFrame) -> None:
     """A figure for each metric that two sweeps or more share."""
-    for metric, own in table.groupby("metric", sort=False):
+    shared = table[table["sweep"].isin(alike(pairs))]  # on one axis stands only what can be compared
+    for metric, own in shared.groupby("metric", sort=False):
         tables = {name: progress(*pairs[name]) for name in own["sweep"]}
         tables = {name: steps for name, steps in tables.items() if len(steps)}
         if len(tables) > 1:

@@ -18,7 +18,10 @@ from dashboards.app.pages import go, link
 from dashboards.app.picking import pick_sweep
 from dashboards.app.settings import settings
 from dashboards.app.shown import answer, how, small, title, words
-from dashboards.app.table import leaderboard, opened
+from dashboards.app.table import leaderboard, opened, plain
+from dashboards.confirmation import plan_of
+from dashboards.confirmation_report import cells_of
+from dashboards.confirmation_words import confirmed
 from dashboards.page.figures import figures
 from dashboards.page.shown import CURVES
 from dashboards.replicates import board, grouped, seeds_of
@@ -62,7 +65,11 @@ def _body(name: str, chosen: Chosen | None) -> bool:
     rows = grouped(trials, sweep)
     left = filtered(rows, chosen.states, {name: choice for name, choice in chosen.choices.items() if name in rows})
     kept = trials[configurations(trials, sweep).isin(left["trial"])] if seeds_of(sweep) > 1 else left
-    st.subheader("Leaderboard")
+    if (plan := plan_of(sweep)) is not None:
+        headings, cells = cells_of(confirmed(trials, sweep, plan))
+        st.subheader("Configurations")
+        plain(pd.DataFrame(cells, columns=headings))
+    st.subheader("Leaderboard" if plan is None else "Each training")
     if len(left) < len(rows):
         what = "trials" if seeds_of(sweep) == 1 else "configurations"
         small(f"{len(left)} of {len(rows)} {what}, by the filters at the left; the answer above is of all.")

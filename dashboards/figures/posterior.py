@@ -19,16 +19,19 @@ def rate_distortion(points: pd.DataFrame, lines: list[float]) -> go.Figure:
     drawn = figure("Rate and distortion (validation, selected epoch)", "rate: KL, nats an example", "distortion, nats an example")
     if points.empty:
         return drawn
-    right = max(float(points["rate"].max()), 1e-3) * 1.05
+    left, right = reach(points["rate"])
     low, high = float(points["distortion"].min()), float(points["distortion"].max())
     room = 0.08 * (high - low or 1.0)
+    named: list[tuple[float, float]] = []
     for place, value in enumerate(lines):
         dotted = {"color": MUTED, "dash": "dot", "width": 1}
-        ends = {"x": [0, right], "y": [value, value - right]}
+        ends = {"x": [left, right], "y": [value - left, value - right]}
         drawn.add_trace(go.Scatter(**ends, mode="lines", line=dotted, hoverinfo="skip", name="−ELBO", showlegend=place == 0))
-        top = min(value, high + room)  # where the line comes into sight
-        note = {"showarrow": False, "xanchor": "left", "yshift": -8, "xshift": 4, "font": {"size": 10, "color": MUTED}}
-        drawn.add_annotation(x=value - top, y=top, text=f"{value:g}", **note)
+        at, top = entry(value, left, high + room)
+        if at < right and far_enough((at, top), named, 0.05 * (right - left), 0.3 * room):
+            named.append((at, top))
+            note = {"showarrow": False, "xanchor": "left", "yanchor": "bottom", "font": {"size": 10, "color": MUTED}}
+            drawn.add_annotation(x=at, y=top, text=f"{value:g}", bgcolor="white", **note)
     for state, own in points.groupby("state"):
         color, symbol = STATES.get(str(state), (MUTED, "circle"))
         drawn.add_trace(
@@ -47,8 +50,26 @@ def rate_distortion(points: pd.DataFrame, lines: list[float]) -> go.Figure:
     stairs = {"shape": "hv", "color": COLORS[2], "width": 1.5}
     drawn.add_trace(go.Scatter(x=frontier["rate"], y=frontier["distortion"], mode="lines", name="frontier", line=stairs))
     drawn.update_yaxes(range=[low - room, high + room])
-    drawn.update_xaxes(range=[-0.03 * right, right])
+    drawn.update_xaxes(range=[left, right])
     return drawn
+
+
+def entry(neg_elbo: float, left: float, top: float) -> tuple[float, float]:
+    """Rate and distortion where the line of equal -ELBO comes into sight."""
+    height = min(neg_elbo - left, top)
+    return neg_elbo - height, height
+
+
+def far_enough(at: tuple[float, float], named: list[tuple[float, float]], across: float, up: float) -> bool:
+    """Whether a number there would hide none of those that are written already."""
+    return all(abs(at[0] - x) >= across or abs(at[1] - y) >= up for x, y in named)
+
+
+def reach(rates: pd.Series[float]) -> tuple[float, float]:
+    """The rates that the plane shows: from nothing on, unless all of them are far from it."""
+    low, high = float(rates.min()), max(float(rates.max()), 1e-3)
+    left = low - 0.3 * (high - low) if low > 0.5 * high and high > low else -0.03 * high
+    return left, high + 0.05 * (high - left)
 
 
 def by_schedule(table: pd.DataFrame) -> go.Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ def importance(table: pd.DataFrame, metric: str) -> go.Figure:
     import plotly.graph_objects as go
 
     rows = table.iloc[::-1]
-    drawn = figure("What mattered", "importance (PED-ANOVA, sum 1)", "", height=max(220, 135 + 30 * len(table)))
+    drawn = figure("What mattered", "importance, PED-ANOVA", "", height=max(220, 135 + 30 * len(table)))
     drawn.add_trace(
         go.Bar(
             x=rows["importance"],
@@ -58,7 +59,7 @@ def parallel(trials: pd.DataFrame, parameters: Sequence[str], names: dict[str, s
     import plotly.graph_objects as go
     from plotly.colors import sample_colorscale
 
-    axes = [*(_axis(trials[name], names[name]) for name in parameters), _axis(trials[metric], with_unit(metric))]
+    axes = [*(_axis(trials[name], names[name]) for name in parameters), _axis(trials[metric], metric)]
     drawn = figure("Every trial", "", "", height=HEIGHT + 60)
     shares = axes[-1].places.fillna(0.0).clip(0.0, 1.0).to_numpy()
     words = [axis.words for axis in axes]
@@ -87,11 +88,22 @@ def parallel(trials: pd.DataFrame, parameters: Sequence[str], names: dict[str, s
         for at, word in axis.ticks:
             note = {"font": {"size": 11}, "bgcolor": "rgba(255,255,255,0.8)", "borderpad": 1}  # over the lines, and still read
             drawn.add_annotation(x=place, y=at, text=word, showarrow=False, xanchor="left", xshift=4, **note)
-    drawn.update_xaxes(tickvals=list(range(len(axes))), ticktext=[axis.name for axis in axes], showgrid=False, showline=False)
+    drawn.update_xaxes(
+        tickvals=list(range(len(axes))),
+        ticktext=[_stacked(axis.name) for axis in axes],
+        tickangle=0,
+        showgrid=False,
+        showline=False,
+    )
     drawn.update_xaxes(range=[-0.1, len(axes) - 1 + 0.45])
     lowest = min((at for axis in axes for at, _ in axis.ticks), default=0.0)
     drawn.update_yaxes(visible=False, range=[lowest - 0.06, 1.05])
     return drawn
+
+
+def _stacked(name: str) -> str:
+    """A dotted or sectioned name in lines, so that none hides its neighbour's."""
+    return re.sub(r"(?<=[./])", "<br>", text(name))
 
 
 _BELOW = -0.15
@@ -167,7 +179,7 @@ def slices(table: pd.DataFrame, metric: str) -> go.Figure:
     names = list(dict.fromkeys(table["parameter"]))
     columns = min(3, max(1, len(names)))
     rows = -(-len(names) // columns)
-    drawn = figure("Scores by each parameter", "", "", height=90 + 250 * max(1, rows))
+    drawn = figure("Scores by each parameter", "", "", height=110 + 270 * max(1, rows))
     width, height = 1 / columns, 1 / max(1, rows)
     for place, name in enumerate(names):
         own = table[table["parameter"] == name]
@@ -182,11 +194,16 @@ def slices(table: pd.DataFrame, metric: str) -> go.Figure:
         )
         drawn.data[-1].update(xaxis=f"x{end}", yaxis=f"y{end}", showlegend=False)
         kind = "category" if not number else "log" if is_wide(own["number"]) else "linear"
-        across = {"anchor": f"y{end}", "type": kind, "title": {"text": text(name), "standoff": 6}, "zeroline": False}
+        across = {
+            "anchor": f"y{end}",
+            "type": kind,
+            "title": {"text": _stacked(name), "standoff": 6, "font": {"size": 12}},
+            "zeroline": False,
+        }
         across |= {"domain": [column * width + 0.03, (column + 1) * width - 0.03]}
         up = {"anchor": f"x{end}", "zeroline": False, "matches": "y" if place else None}
-        up |= {"domain": [1 - (row + 1) * height + 0.2 * height, 1 - row * height - 0.02]}
-        up |= {"title": text(with_unit(metric)) if column == 0 else "", "showticklabels": column == 0}
+        up |= {"domain": [1 - (row + 1) * height + 0.26 * height, 1 - row * height - 0.02]}
+        up |= {"title": {"text": _stacked(metric) if column == 0 else "", "font": {"size": 12}}, "showticklabels": column == 0}
         drawn.update_layout({f"xaxis{end}": across, f"yaxis{end}": up})
     return drawn
 

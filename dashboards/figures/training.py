@@ -25,7 +25,7 @@ def learning_curves(table: pd.DataFrame, ends: pd.Series[Any], best: list[int], 
     if len(table) and table["epoch"].max() <= 20:
         drawn.update_xaxes(dtick=1)
     rest = table[~table["configuration"].isin(shown)]
-    for complete, dash, name in ((True, "solid", "others"), (False, "dot", "others, not trained to the end")):
+    for complete, dash, name in ((True, "solid", "others"), (False, "dot", "others, not ranked: pruned, collapsed, stopped")):
         own = gapped(rest[rest["complete"] == complete], "configuration")
         if len(own):  # one trace for all of them: thousands would stall a browser
             hover = "trial %{customdata}: %{y:.4g}<extra></extra>"
@@ -38,7 +38,7 @@ def learning_curves(table: pd.DataFrame, ends: pd.Series[Any], best: list[int], 
         if len(band):
             outline = {"x": [*band["epoch"], *band["epoch"][::-1]], "y": [*band["high"], *band["low"][::-1]]}
             fill = {"fill": "toself", "fillcolor": shade(color, 0.15), "line": {"width": 0}}
-            drawn.add_trace(go.Scatter(**outline, **fill, hoverinfo="skip", showlegend=False))
+            drawn.add_trace(go.Scatter(**outline, **fill, mode="lines", hoverinfo="skip", showlegend=False))
         line = {"color": color, "width": 2}
         drawn.add_trace(go.Scatter(x=own["epoch"], y=own["mean"], mode="lines", line=line, name=f"trial {configuration}"))
         end = ends.get(configuration)

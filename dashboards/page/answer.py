@@ -10,15 +10,19 @@ import pandas as pd
 from dashboards.analyses.effects import effect
 from dashboards.analyses.importance import importance
 from dashboards.analyses.sampling import no_random_sample
-from dashboards.analyses.scores import configurations, metric_of
+from dashboards.analyses.scores import compared, configurations, is_number, metric_of
 from dashboards.analyses.seeds import paired, partly_collapsed
 from dashboards.analysis import goal_of, ranked, searched, short_names
+from dashboards.confirmation import FEW_SEEDS
 from dashboards.pareto import several_metrics
 from dashboards.replicates import grouped, seeds_of
 from dashboards.replicates_words import basis_of, sentences
 from dashboards.standing import words_of
 from dashboards.summary import configuration, order_on_test
 from dashboards.words import begin, count_of, number, trials_listed
+
+_SPEAKS = 20
+"""Trials, of which less have a best tenth of one: a figure shows it, no sentence says it."""
 
 
 def answered(trials: pd.DataFrame, sweep: pd.Series[Any]) -> tuple[str, list[str], list[str]]:
@@ -31,7 +35,8 @@ def answered(trials: pd.DataFrame, sweep: pd.Series[Any]) -> tuple[str, list[str
 
 
 def answer(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
-    """Two sentences, fewer where there is less to say; empty where nothing is ranked, or the metrics are several.
+    """Two sentences, fewer where there is less to say, and one more where choices led to collapse alone; empty where nothing is
+    ranked, or the metrics are several.
 
     A score's uncertainty is the interval over seeds where there are some; with one seed each it is said that there is none.
     """
@@ -41,7 +46,7 @@ def answer(trials: pd.DataFrame, sweep: pd.Series[Any]) -> list[str]:
     rows = rows[rows["rank"].notna()]
     if rows.empty:
         return []
-    told = [_best(trials, rows, sweep), _why(grouped(trials, sweep), sweep)]
+    told = [_best(trials, rows, sweep), _why(grouped(trials, sweep), sweep), _collapse(trials, sweep)]
     return [sentence for sentence in told if sentence]
 
 
@@ -102,18 +107,34 @@ def _apart(compared: pd.DataFrame) -> str:
         return f"all {len(others)} it was compared with are worse (paired t test over {pairs} seeds, Holm)"
     near = alike.iloc[0]
     gap = f"{near['difference']:+.2g}"
-    if not math.isnan(near["low"]):
+    if pairs >= FEW_SEEDS and not math.isnan(near["low"]):  # of fewer seeds no interval keeps what it promises
         gap += f" [{near['low']:.2g}, {near['high']:.2g}]"
+    which = "the one" if len(others) == 1 else f"{len(alike)} of the {len(others)}"
     return (
-        f"{len(alike)} of the {len(others)} it was compared with cannot be told apart from it, the nearest by {gap}"
-        f" (95 %, {pairs} seeds)"
+        f"{which} it was compared with cannot be told apart from it, {'by' if len(others) == 1 else 'the nearest by'} {gap}"
+        f" (paired t test over {pairs} seeds, Holm)"
     )
+
+
+def _collapse(trials: pd.DataFrame, sweep: pd.Series[Any]) -> str:
+    """The choices under which every trial's posterior collapsed, so that none of them is ranked."""
+    ended = trials[trials["state"].isin(("COMPLETE", "COLLAPSED"))]
+    short, told = short_names(searched(sweep)), []
+    for name in searched(sweep):
+        if name not in ended or is_number(ended[name]):
+            continue
+        levels = (ended["state"] == "COLLAPSED").groupby(ended[name]).agg(["size", "all"])
+        lost = levels[levels["all"] & (levels["size"] > 1)]
+        if 0 < len(lost) < len(levels):
+            told.append(f"all {lost['size'].sum()} trials with {short[name]} {' or '.join(map(str, lost.index))} collapsed")
+            ended = ended[~ended[name].isin(lost.index)]  # what else they have in common says no more
+    return f"{begin('; '.join(told))}." if told else ""
 
 
 def _why(rows: pd.DataFrame, sweep: pd.Series[Any]) -> str:
     """The parameter that mattered most, and how its levels differ."""
     mattered = importance(rows, sweep)
-    if mattered.empty or not mattered["importance"].iloc[0] > 0:
+    if len(compared(rows, metric_of(sweep, None))) < _SPEAKS or mattered.empty or not mattered["importance"].iloc[0] > 0:
         return ""
     name, share = str(mattered["parameter"].iloc[0]), float(mattered["importance"].iloc[0])
     column = metric_of(sweep, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -12,6 +13,9 @@ import pandas as pd
 
 from dashboards.analyses.cost import efficiency, hours_by_state, timeline
 from dashboards.analysis import ranked, searched
+from dashboards.confirmation import plan_of
+from dashboards.confirmation_report import cells_of as confirmation_cells
+from dashboards.confirmation_words import confirmed, sentences_of
 from dashboards.diagnosis import load_kl
 from dashboards.page.answer import answered
 from dashboards.page.figures import DRAWN
@@ -47,7 +51,6 @@ def render_page(
     *,
     sort: str | None = None,
     top: int | None = None,
-    answer: Sequence[str] | None = None,
     kl: pd.DataFrame | None = None,
     parameters: Mapping[str, str] | None = None,
 ) -> str:
@@ -60,7 +63,6 @@ def render_page(
         exhibits: by title, what the best trials drew.
         sort: the column that orders the leaderboard; None: the sweep's metric.
         top: rows of it at most; None: ``MOST_ROWS``.
-        answer: the sentences under the question; None: those that the trials give.
         kl: ``load_kl`` of the trials that are looked at closely.
         parameters: the flat configuration of the best trial, as logged; None: nothing is said of methods.
 
@@ -74,10 +76,14 @@ def render_page(
     layout = merged(board, sweep) if len(searched(sweep)) > _NARROW else board
     headings, cells = cells_of(layout, sweep, top or MOST_ROWS)
     ranks = [None if pd.isna(rank) else int(rank) for rank in board["rank"].head(len(cells))]
-    kinds = ["apart" if rank is None else "first" if rank == 1 else "" for rank in ranks]
+    tables = [_table("Leaderboard", headings, cells, ranks)]
     rests_on = basis_of(trials, sweep)
-    progress, own, details = answered(trials, sweep)
-    answer, details = (own, details) if answer is None else (answer, [])
+    progress, answer, details = answered(trials, sweep)
+    if (plan := plan_of(sweep)) is not None:
+        found = confirmed(trials, sweep, plan)
+        answer, details = sentences_of(found, sweep), []
+        places = [int(place) or None for place in found.comparisons["place"]]
+        tables = [_table("Configurations", *confirmation_cells(found), places), tables[0] | {"title": "Each training"}]
     drawn = list(shown(trials, sweep, curves, kl))
     written = None if parameters is None else methods(parameters, trials, sweep, map(_cited, drawn))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
@@ -90,16 +96,14 @@ def render_page(
         progress=clean(progress),
         details=[clean(sentence) for sentence in details],
         cost=_cost(trials, sweep),
-        headings=[clean(heading) for heading in headings],
-        left=[place for place, heading in enumerate(headings) if heading in ("state", CONFIGURATION)],
-        wide=[place for place, heading in enumerate(headings) if heading == CONFIGURATION],
-        rows=[{"kind": kind, "cells": [clean(cell) for cell in row]} for kind, row in zip(kinds, cells, strict=True)],
+        tables=tables,
         figures=[(one.told, _div(DRAWN[one.kind](*one.arguments), place)) for place, one in enumerate(drawn)],
         methods=[] if written is None else [clean(sentence) for sentence in written.sentences],
         references=[] if written is None else [clean(paper) for paper in written.references],
         gallery={title: [(own.trial, own.image, lines_of(own.text)) for own in of] for title, of in exhibits.items()},
         words=_words(trials[trials["trial"].isin([own.trial for of in exhibits.values() for own in of])], sweep),
         fairness=[clean(sentence) for sentence in rests_on],
+        confirms=clean(sweep.get("confirms") or ""),
         best=str(board.iloc[0, 1]).partition("-")[0] if ranks and ranks[0] == 1 else None,
         replicated=SEEDS in board,
         footer=f"{count_of(len(trials), 'trial')}, {len(cells)} of {count_of(len(board), 'row')} shown;"
@@ -108,13 +112,24 @@ def render_page(
     )
 
 
+def _table(title: str, headings: Sequence[str], cells: Sequence[Sequence[str]], ranks: Sequence[int | None]) -> dict[str, Any]:
+    """What the template draws; rows without a rank are set apart."""
+    kinds = ["apart" if rank is None else "first" if rank == 1 else "" for rank in ranks]
+    return {
+        "title": title,
+        "headings": [clean(heading) for heading in headings],
+        "left": [place for place, heading in enumerate(headings) if heading in ("state", CONFIGURATION)],
+        "wide": [place for place, heading in enumerate(headings) if heading == CONFIGURATION],
+        "rows": [{"kind": kind, "cells": [clean(cell) for cell in row]} for kind, row in zip(kinds, cells, strict=True)],
+    }
+
+
 def page_of(
     trials: pd.DataFrame,
     sweep: pd.Series[Any],
     *,
     sort: str | None = None,
     top: int | None = None,
-    answer: Sequence[str] | None = None,
     home: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> str:
@@ -133,7 +148,6 @@ def page_of(
         gallery(looked_at, **where),
         sort=sort,
         top=top,
-        answer=answer,
         kl=load_kl(looked_at, **where),
         parameters=trial_of(next(iter(looked_at.values())), **where).parameters if looked_at else None,
     )
@@ -185,9 +199,13 @@ def _cost(trials: pd.DataFrame, sweep: pd.Series[Any]) -> str:
 
 def _words(trials: pd.DataFrame, sweep: pd.Series[Any]) -> dict[int, str]:
     """What was searched, of each trial."""
-    names = [name for name in searched(sweep) if name in trials]
-    states = {"COLLAPSED": "collapsed: "}
-    return {row["trial"]: clean(states.get(row["state"], "") + configuration(row, names)) for _, row in trials.iterrows()}
+    names, plan = [name for name in searched(sweep) if name in trials], plan_of(sweep)
+    told = {row["trial"]: configuration(row, names) for _, row in trials.iterrows()}
+    if plan is not None:
+        among = dict(enumerate(itertools.product(plan.seeds, plan.trials)))
+        told = {number: f"{plan.sweep}/{trial} under seed {seed}" for number, (seed, trial) in among.items() if number in told}
+    states = dict(zip(trials["trial"], trials["state"], strict=True))
+    return {number: clean(f"{'collapsed: ' * (states[number] == 'COLLAPSED')}{text}") for number, text in told.items()}
 
 
 def _hours(hours: float) -> str:

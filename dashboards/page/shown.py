@@ -22,8 +22,11 @@ from dashboards.analyses.seeds import paired
 from dashboards.analyses.slices import contour, pair, slices
 from dashboards.analyses.softmax import speed_against_exactness
 from dashboards.analysis import goal_of, ranked, short_names
+from dashboards.confirmation import plan_of
+from dashboards.confirmation_words import confirmed
 from dashboards.replicates import grouped
 from dashboards.schedules import DONOR
+from dashboards.words import count_of
 
 CURVES = ("train/beta", DONOR)
 """What the figures want of ``load_curves`` besides the sweep's own metric."""
@@ -54,33 +57,40 @@ def shown(trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame, kl:
         curves: ``load_curves(name)``, at least of the sweep's metric and ``CURVES``.
         kl: ``load_kl`` of the trials that are looked at closely.
     """
+    plan = plan_of(sweep)
     column = metric_of(sweep, None)
     every, trials = trials, grouped(trials, sweep)
     among = compared(trials, column)
-    parameters = active(among, sweep)
-    mattered = importance(trials, sweep)
+    # what a confirmation trains was chosen: there is no search to look at
+    parameters = active(among, sweep) if plan is None else []
+    mattered = importance(trials, sweep) if plan is None else pd.DataFrame()
     if len(mattered):
         yield Shown("importance", "How much each searched parameter decides who is among the best tenth.", (mattered, column))
-    # a confirmation has its own table of pairs, on test: one on validation beside it could name another best
-    differences = paired(every, sweep) if not sweep.get("confirms") else pd.DataFrame()
-    if len(differences):
-        told = (
-            "Each configuration against the best under the same seeds; an open circle cannot be told apart from it. These seeds"
-            " also chose the best: a confirmation under fresh ones is fairer."
-        )
-        yield Shown("seeds", told, (differences, column))
+    told = "Each configuration against the best under the same seeds; an open circle cannot be told apart from it."
+    if plan is not None:  # on test: one on validation beside it could name another best
+        found = confirmed(every, sweep, plan)
+        table = found.comparisons.assign(words=found.comparisons["configuration"].map(found.words))
+        if (table["pairs"] > 0).any():
+            yield Shown("seeds", told, (table, found.metric))
+    elif len(differences := paired(every, sweep)):
+        fairer = " These seeds also chose the best: a confirmation under fresh ones is fairer."
+        yield Shown("seeds", told + fairer, (differences, column))
     points = plane(every)
     if len(points) > 1:
-        told = "Along a dotted line −ELBO is the number at its end; a collapsed posterior stands at the left, whatever its ELBO."
+        told = "Along a dotted line −ELBO is the number at its upper end; a collapsed posterior has next to no rate."
         yield Shown("rate_distortion", told, (points, iso_elbo(points)))
     table = learning_curves(curves, every, sweep)
     if len(table):
         group = dict(zip(every["trial"], configurations(every, sweep), strict=True))
         best = list(dict.fromkeys(group[trial] for trial in ranked(trials, sweep).query("rank.notna()")["trial"]))[:5]
         table, left = _fewer(table, best)
-        metric = str(sweep["metric"])
-        told = "The best configurations in colour; a tick where the KL has its full weight for good; pruned ones dotted." + left
-        yield Shown("learning_curves", told, (table, annealing_ends(curves), best, metric, goal_of(metric, sweep)))
+        metric, ends = str(sweep["metric"]), annealing_ends(curves)
+        if plan is not None:  # under the numbers that the answer has
+            own = dict(enumerate(plan.trials))
+            table, ends = table.assign(configuration=table["configuration"].map(own)), ends[ends.index.isin(own)].rename(own)
+            best = [own[number] for number in best]
+        told = "The best configurations in colour; a tick where the KL has its full weight for good; those dotted are not ranked."
+        yield Shown("learning_curves", told + left, (table, ends, best, metric, goal_of(metric, sweep)))
     if kl is not None and len(kl):
         told = "What each part of the code carries; a part below 0.01 nats is not in use."
         yield Shown("kl_by_dimension", told, (kl_by_dimension(kl, every),))
@@ -88,8 +98,11 @@ def shown(trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame, kl:
         some = ranked(among, sweep).head(_MOST).drop(columns="rank") if len(among) > _MOST else among
         told = "A line a trial, coloured by the last axis; hover for its values."
         told += f" The best {_MOST} of {len(among)}." if len(among) > _MOST else ""
+        unranked = len(trials) - len(among)
+        out = f" Not among them: {count_of(unranked, 'trial')} that cannot be ranked." if unranked else ""
+        told += out
         yield Shown("parallel", told, (some, parameters, short_names(parameters), column))
-        yield Shown("slices", "Each trial's score by each parameter that it has.", (slices(trials, sweep), column))
+        yield Shown("slices", f"Each trial's score by each parameter that it has.{out}", (slices(trials, sweep), column))
         ordered = list(mattered["parameter"]) if len(mattered) else parameters
         if (both := pair(trials, sweep, ordered)) is not None:
             told = "Means of the trials, or a surface through them, over whatever else was searched."

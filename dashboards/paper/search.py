@@ -9,7 +9,7 @@ import pandas as pd
 
 from dashboards.analyses.slices import LEVELS
 from dashboards.figures.style import COLORS, FAINT, MUTED, with_unit
-from dashboards.paper.style import LINES, WIDTH, legend_below, panel, scale, shortened
+from dashboards.paper.style import LINES, WIDTH, axis_label, legend_below, panel, scale, shortened
 
 if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def importance(table: pd.DataFrame, metric: str) -> Figure:
     """Bars of ``analyses.importance``."""
-    drawn, axes = panel("importance (PED-ANOVA, sum 1)", "", height=0.6 + 0.22 * len(table))
+    drawn, axes = panel("importance, PED-ANOVA", "", height=0.6 + 0.22 * len(table))
     rows = table.iloc[::-1]
     places = range(len(rows))  # two names that are cut to the same are two bars
     axes.barh(places, rows["importance"], color=COLORS[0], height=0.65)
@@ -28,7 +28,7 @@ def importance(table: pd.DataFrame, metric: str) -> Figure:
 
 def progress(table: pd.DataFrame, metric: str) -> Figure:
     """``analyses.progress``."""
-    drawn, axes = panel("trial", with_unit(metric))
+    drawn, axes = panel("trial", axis_label(metric))
     axes.plot(table["trial"], table["score"], "o", color=FAINT, markersize=3, label="a trial")
     axes.step(table["trial"], table["best"], where="post", color=COLORS[0], label="best so far")
     if table["random"].notna().any():
@@ -62,7 +62,7 @@ def slices(table: pd.DataFrame, metric: str) -> Figure:
         axes.tick_params(axis="x", rotation=30)
         axes.set_xlabel(shortened([names[place]], 30)[0])
         if place % columns == 0:
-            axes.set_ylabel(with_unit(metric))
+            axes.set_ylabel(axis_label(metric))
     return drawn
 
 
@@ -86,7 +86,7 @@ def contour(table: pd.DataFrame, x: str, y: str, metric: str) -> Figure:
 
 def effect(table: pd.DataFrame, parameter: str, metric: str) -> Figure:
     """Means with intervals of ``analyses.effects``."""
-    drawn, axes = panel(parameter, with_unit(metric))
+    drawn, axes = panel(parameter, axis_label(metric))
     places = range(len(table))
     errors = [(table["mean"] - table["low"]).fillna(0.0), (table["high"] - table["mean"]).fillna(0.0)]
     axes.errorbar(places, table["mean"], yerr=errors, fmt="o", capsize=3, color=COLORS[0], label="mean, 95 % interval")
@@ -98,7 +98,8 @@ def effect(table: pd.DataFrame, parameter: str, metric: str) -> Figure:
 
 def seeds(table: pd.DataFrame, metric: str) -> Figure:
     """Differences of ``analyses.seeds.paired`` from the best."""
-    drawn, axes = panel(f"{with_unit(metric)}: own minus the best's", "", height=0.9 + 0.24 * len(table))
+    label = f"{with_unit(metric)}:\nown minus the best's"
+    drawn, axes = panel(label, "", width=1.5 * WIDTH, height=1.0 + 0.24 * len(table))
     places = {number: place for place, number in enumerate(table["configuration"])}
     others = table[table["pairs"] > 0]
     for apart, color, fill, name in ((False, MUTED, "none", "not told apart"), (True, COLORS[1], "full", "told apart")):
@@ -109,7 +110,7 @@ def seeds(table: pd.DataFrame, metric: str) -> Figure:
             axes.errorbar(own["difference"], at, xerr=errors, fmt="o", fillstyle=fill, capsize=3, color=color, label=name)
     axes.plot([0.0], [0], "*", color=COLORS[0], markersize=8, label="the best")
     axes.axvline(0.0, color=MUTED, linestyle=":", linewidth=0.8)
-    axes.set_yticks(range(len(table)), shortened(table["words"]))
+    axes.set_yticks(range(len(table)), shortened(table["words"], 60))
     axes.invert_yaxis()
     legend_below(drawn, 3)
     return drawn
@@ -117,7 +118,7 @@ def seeds(table: pd.DataFrame, metric: str) -> Figure:
 
 def sweeps(curves: pd.DataFrame, metrics: Mapping[str, str]) -> Figure:
     """``analyses.comparison.best_by_hours``."""
-    drawn, axes = panel("hours in trials", ", ".join(map(with_unit, dict.fromkeys(metrics.values()))))
+    drawn, axes = panel("hours in trials", "\n".join(map(axis_label, dict.fromkeys(metrics.values()))))
     for place, (name, own) in enumerate(curves.groupby("sweep", sort=False)):
         color = COLORS[place % len(COLORS)]
         axes.plot(own["hours"], own["score"], "o", color=color, alpha=0.35, markersize=2.5)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dashboards.analyses.scores import is_number, is_wide
-from dashboards.figures.style import COLORS, MUTED
+from dashboards.figures.style import COLORS, MUTED, with_unit
 from dashboards.figures.style import STATES as ON_SCREEN
 from dashboards.reports import clean
 
@@ -104,6 +104,11 @@ def log(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def axis_label(metric: str) -> str:
+    """A metric with its unit, in as many lines as a short axis has room for."""
+    return with_unit(metric).replace(", ", "\n")
 
 
 def shortened(words: Iterable[object], most: int = 34) -> list[str]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboards.figures.style import COLORS, FAINT, MUTED, bulk, gapped, with_unit
-from dashboards.paper.style import LINES, legend_below, log, panel, shortened, state_of
+from dashboards.figures.posterior import entry, far_enough, reach
+from dashboards.figures.style import COLORS, FAINT, MUTED, bulk, gapped
+from dashboards.paper.style import LINES, axis_label, legend_below, log, panel, shortened, state_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,20 +17,23 @@ if TYPE_CHECKING:
 def rate_distortion(points: pd.DataFrame, lines: list[float]) -> Figure:
     """The plane of ``analyses.rate_distortion``, its frontier, and lines of equal -ELBO."""
     drawn, axes = panel("rate: KL, nats an example", "distortion, nats an example", height=2.8)
-    right = max(float(points["rate"].max()), 1e-3) * 1.05
+    left, right = reach(points["rate"])
     low, high = float(points["distortion"].min()), float(points["distortion"].max())
     room = 0.08 * (high - low or 1.0)
+    named: list[tuple[float, float]] = []
     for place, value in enumerate(lines):
         label = "−ELBO" if place == 0 else None
-        axes.plot([0.0, right], [value, value - right], ":", color=MUTED, linewidth=0.6, label=label)
-        top = min(value, high + room)  # where the line comes into sight
-        axes.annotate(f" {value:g}", (value - top, top), fontsize=5.5, color=MUTED, va="top")
+        axes.plot([left, right], [value - left, value - right], ":", color=MUTED, linewidth=0.6, label=label)
+        at, top = entry(value, left, high + room)
+        if at < right and far_enough((at, top), named, 0.09 * (right - left), 0.4 * room):
+            named.append((at, top))
+            axes.annotate(f"{value:g}", (at, top), fontsize=5.5, color=MUTED, va="bottom")
     for state, own in points.groupby("state"):
         color, marker = state_of(state)
         axes.plot(own["rate"], own["distortion"], marker, color=color, label=str(state).lower())
     frontier = points[points["pareto"]].sort_values("rate")
     axes.step(frontier["rate"], frontier["distortion"], where="post", color=COLORS[2], linewidth=0.9, label="frontier")
-    axes.set_xlim(-0.03 * right, right)
+    axes.set_xlim(left, right)
     axes.set_ylim(low - room, high + room)
     legend_below(drawn, 3)
     return drawn
@@ -37,7 +41,7 @@ def rate_distortion(points: pd.DataFrame, lines: list[float]) -> Figure:
 
 def learning_curves(table: pd.DataFrame, ends: pd.Series[Any], best: list[int], metric: str, goal: str) -> Figure:
     """``analyses.learning_curves``: the best in colour, a tick where their annealing ends; others thin, pruned ones dotted."""
-    drawn, axes = panel("epoch", with_unit(metric))
+    drawn, axes = panel("epoch", axis_label(metric))
     if (limits := bulk(table["mean"], table.loc[table["configuration"].isin(best), "mean"], goal)) is not None:
         axes.set_ylim(*limits)
     rest = table[~table["configuration"].isin(best)]
@@ -63,8 +67,9 @@ def kl_by_dimension(table: pd.DataFrame) -> Figure:
     width = 0.8 / max(1, len(trials))
     for place, trial in enumerate(trials):
         own = table[table["trial"] == trial]
-        name = f"trial {trial}: {int(own['used'].sum())} of {len(own)} in use"
-        color, hatch = COLORS[place % len(COLORS)], "///" if (own["state"] == "COLLAPSED").any() else None
+        collapsed = bool((own["state"] == "COLLAPSED").any())
+        name = f"trial {trial}{', collapsed' * collapsed}: {int(own['used'].sum())} of {len(own)} in use"
+        color, hatch = COLORS[place % len(COLORS)], "///" if collapsed else None
         axes.bar(own["place"] - 0.4 + (place + 0.5) * width, own["kl"], width, color=color, hatch=hatch, label=name)
     legend_below(drawn)
     return drawn
@@ -87,7 +92,7 @@ def by_schedule(table: pd.DataFrame) -> Figure:
     """Rate and active units of ``analyses.annealing``."""
     drawn, axes = panel("", "median rate, nats an example")
     heads = zip(table["schedule"], table["collapsed"], table["trials"], strict=True)
-    names = [f"{shortened([name], 16)[0]}\n{collapsed:.0%} of {count} collapsed" for name, collapsed, count in heads]
+    names = [f"{shortened([name], 12)[0]}\n{collapsed:.0%} of {count}\ncollapsed" for name, collapsed, count in heads]
     places = range(len(names))  # two names that are cut to the same are two bars
     axes.bar(places, table["rate"], 0.4, color=COLORS[0], label="rate")
     axes.set_xticks(places, names)

@@ -106,7 +106,8 @@ def list_sweeps(home: HomeOption = None) -> None:
             absent = error
     if not frames and absent is not None:
         raise absent
-    Console().print(sweeps_table(pd.concat(frames, ignore_index=True)))
+    console = Console()
+    console.print(sweeps_table(pd.concat(frames, ignore_index=True), console.width))
 
 
 def status(
@@ -202,11 +203,11 @@ def compare(
         sweeps, format=format.value, width=terminal.width if shown else None, color=shown and format is ComparisonFormat.table
     )
     if figures is not None:
-        from dashboards.analyses.comparison import best_by_hours
+        from dashboards.analyses.comparison import alike, best_by_hours
         from dashboards.analyses.scores import metric_of
         from dashboards.page.shown import Shown
 
-        curves = best_by_hours(sweeps)
+        curves = best_by_hours({name: sweeps[name] for name in alike(sweeps)})
         metrics = {name: metric_of(sweep, None) for name, (_, sweep) in sweeps.items()}
         _save([Shown("sweeps", "", (curves, metrics))] if len(curves) else [], figures)
     if output is None:

@@ -214,7 +214,7 @@ def test_a_seed_that_failed_is_counted_and_left_out_of_pairs_only() -> None:
     assert table.loc[5, "pairs"] == 5
     words = told(APART, trials)
     assert "Trial 3 failed under seed 1 (NaN loss): no score, and so not in the mean." in words
-    assert "4 of 5" in render(confirmed(trials, sweep_row(plan), plan), sweep_row(plan), markdown=True)
+    assert "4 of 5" in render(confirmed(trials, sweep_row(plan), plan), sweep_row(plan), format="markdown")
 
 
 @pytest.mark.parametrize(("level", "noise"), [([0.0] * 5, 1.0), ([0.0, 0.0, 0.0, 3.0, 6.0], 1.0)], ids=["equal", "three equal"])
@@ -267,7 +267,7 @@ def test_what_lacks_a_seed_is_never_the_best_however_good_its_mean() -> None:
     assert "Best on test/neg_elbo: trial 7" in words
     assert "Trial 3 has a score under 3 of 5 seeds only, and cannot be the best; under the 3 seeds that both have" in words
     assert "Worse than it: trial 3" not in words
-    lines = render(confirmed(trials, sweep_row(plan), plan), sweep_row(plan), markdown=True).splitlines()
+    lines = render(confirmed(trials, sweep_row(plan), plan), sweep_row(plan), format="markdown").splitlines()
     row = next(line for line in lines if "3 of 5" in line)
     assert row.startswith("|  |"), "no place"
 
@@ -332,7 +332,7 @@ def test_nothing_is_recorded_yet() -> None:
     trials = trials_of(APART)[["run_id", "trial", "state", "reason", "seed"]].iloc[:0]
     assert "No training has test/neg_elbo yet: there is nothing to compare." in told(APART, trials)
     plan = plan_for(APART)
-    assert "0 of 5" in render(confirmed(trials, sweep_row(plan), plan), sweep_row(plan), markdown=False)
+    assert "0 of 5" in render(confirmed(trials, sweep_row(plan), plan), sweep_row(plan))
 
 
 def test_one_seed_has_neither_interval_nor_test() -> None:
@@ -343,7 +343,7 @@ def test_one_seed_has_neither_interval_nor_test() -> None:
     assert "Best on test/neg_elbo: trial 7 (beta 0.7), 10.00 over 1 seed." in words
     assert "nan" not in words
     plan = plan_for(scores, (9,))
-    drawn = render(confirmed(trials, sweep_row(plan), plan), sweep_row(plan), markdown=False)
+    drawn = render(confirmed(trials, sweep_row(plan), plan), sweep_row(plan))
     assert "nan" not in drawn
     assert "[" not in drawn
 
@@ -419,16 +419,16 @@ def test_the_table_fits_a_narrow_terminal() -> None:
     more = dict.fromkeys(("test__iw_nll", "test__perplexity", "test__iw_perplexity", "best__val__rate"), flat)
     plan = plan_for(APART)
     found = confirmed(trials_of(APART, **more), sweep_row(plan), plan)
-    drawn = render(found, sweep_row(plan), markdown=False, width=130)
+    drawn = render(found, sweep_row(plan), width=130)
     assert max(map(len, drawn.splitlines())) <= 130
     assert "For want of width without best/val/rate" in drawn
     assert "10.12" in drawn
-    assert "[100." in render(found, sweep_row(plan), markdown=False)
+    assert "[100." in render(found, sweep_row(plan))
 
 
 def test_hostile_words_are_escaped() -> None:
     plan = Plan("<b>s</b>", tuple(APART), SEEDS)
     sweep = sweep_row(plan, question="<script>alert(1)</script>\x1b[2J")
     found = confirmed(trials_of(APART), sweep, plan)
-    assert "<" not in render(found, sweep, markdown=True)
-    assert "\x1b" not in render(found, sweep, markdown=False)
+    assert "<" not in render(found, sweep, format="markdown")
+    assert "\x1b" not in render(found, sweep)

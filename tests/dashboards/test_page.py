@@ -111,7 +111,7 @@ def test_figures_draw_the_tables(recorded: tuple[pd.DataFrame, pd.Series[Any], p
     curve = next(trace for trace in drawn["Learning curves"].data if str(trace.name).startswith("trial"))
     assert list(curve.x) == [1, 2, 3, 4, 5]
     every = drawn["Every trial"]
-    assert list(every.layout.xaxis.ticktext) == ["annealing", "word_dropout", "softmax", "best/val/neg_elbo, nats an example"]
+    assert list(every.layout.xaxis.ticktext) == ["annealing", "word_dropout", "softmax", "best/<br>val/<br>neg_elbo"]
     lines = [line for trace in every.data for line in zip(trace.y[3::5], trace.customdata[::5], strict=True)]
     assert len(lines) == 12, "four axes and a gap a trial"
     assert min(lines)[1].startswith(f"trial {trials['best/val/neg_elbo'].idxmin()}<br>")

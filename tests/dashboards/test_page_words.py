@@ -108,7 +108,7 @@ def test_several_seeds_are_compared_by_pairs() -> None:
     trials = trials_of([1.0, 2.0, 3.0, 1.01, 1.99, 3.02], objective__beta=[0.1] * 3 + [0.2] * 3, seed=[0, 1, 2] * 2)
     told = answer(trials, pd.concat([sweep_row(method="random"), pd.Series({"seeds": 3})]))[0]
     assert "± 1 (mean ± standard deviation of 3 seeds)" in told
-    assert "1 of the 1 it was compared with cannot be told apart from it, the nearest by +0.0067" in told
+    assert "the one it was compared with cannot be told apart from it, by +0.0067" in told
 
 
 def test_the_best_is_the_one_that_was_compared() -> None:
@@ -135,9 +135,18 @@ def test_what_has_no_pairs_says_why() -> None:
 
 
 def test_survivors_are_no_random_sample() -> None:
-    trials = trials_of([*np.linspace(1, 2, 10), 3.0], objective__beta=[0.1, 0.2] * 5 + [0.1])
-    trials.loc[10, "state"] = "PRUNED"
+    trials = trials_of([*np.linspace(1, 2, 20), 3.0], objective__beta=[0.1, 0.2] * 10 + [0.1])
+    trials.loc[20, "state"] = "PRUNED"
     assert "no random sample (pruned ones are left out)" in answer(trials, sweep_row(method="random"))[1]
+
+
+def test_choices_that_led_to_collapse_alone_are_told() -> None:
+    softmax = ["full", "full", "sampled", "sampled", "adaptive"]
+    proposal = [None, None, "unigram", "unigram", None]
+    states = ["COMPLETE", "COMPLETE", "COLLAPSED", "COLLAPSED", "COLLAPSED"]
+    trials = trials_of([1.0, 2.0, 3.0, 4.0, 5.0], state=states, model__softmax__kind=softmax, model__softmax__proposal=proposal)
+    told = answer(trials, sweep_row(("model.softmax.kind", "model.softmax.proposal"), method="random"))[-1]
+    assert told == "All 2 trials with softmax sampled collapsed.", "one trial says nothing, and the same trials are told of once"
 
 
 def test_nothing_ranked_has_no_answer() -> None:

@@ -62,17 +62,18 @@ class _ChunkedNll(torch.autograd.Function):
     ) -> Tensor:
         scale = torch.ones_like(hidden[:, 0]) if train else None
         nll, gradients = _nll_and_gradients(hidden, weight, bias, targets, rows, dtype, scale)
-        ctx.save_for_backward(hidden, weight, bias, targets, *gradients)
-        ctx.rows, ctx.dtype = rows, dtype
+        ctx.save_for_backward(hidden, weight, bias, targets)
+        ctx.rows, ctx.dtype, ctx.gradients = rows, dtype, gradients
         return nll
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, weight, bias, targets, *gradients = ctx.saved_tensors
+        hidden, weight, bias, targets = ctx.saved_tensors
+        gradients, ctx.gradients = ctx.gradients, None  # handed on, not copied: a second backward makes its own
         common = grad[:1].sum()
-        if bool((grad == common).all()):
-            gradients = [gradient * common for gradient in gradients]
+        if gradients is not None and bool((grad == common).all()):
+            gradients = [gradient.mul_(common) for gradient in gradients]
         else:
             _, gradients = _nll_and_gradients(hidden, weight, bias, targets, ctx.rows, ctx.dtype, grad)
         return *gradients, None, None, None, None

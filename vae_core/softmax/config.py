@@ -49,8 +49,9 @@ class ChunkedSoftmax(SoftmaxConfig):
     """Chunked softmax (Hsu et al. 2024): exact, a few tokens at a time, with the gradients computed in the forward pass."""
 
     kind: Literal["chunked"] = "chunked"
-    chunk_mib: Positive = 32.0
-    """Memory that the logits of one chunk may take, in MiB; a chunk has one token at least."""
+    chunk_mib: Positive = 128.0
+    """Memory that the logits of one chunk may take, in MiB; a chunk has one token at least. Each chunk goes through the table and
+    its gradient as a whole, so that with few tokens a chunk the memory's speed is the limit."""
 
     def build(self, sizes: HeadSizes) -> SoftmaxHead:
         from vae_core.softmax.chunked import ChunkedHead
