@@ -82,6 +82,7 @@ def by_schedule(table: pd.DataFrame) -> go.Figure:
     marks = {"color": COLORS[1], "symbol": "diamond", "size": 11}
     drawn.add_trace(go.Scatter(x=names, y=table["active_units"], mode="markers", name="active units", marker=marks, yaxis="y2"))
     drawn.update_layout(yaxis2={"title": "median active units", "overlaying": "y", "side": "right"})
+    drawn.update_xaxes(tickangle=0)  # names that turn as there is room would change the room, and so on
     drawn.update_layout(margin={"r": 70}, yaxis2_rangemode="tozero", yaxis2_showgrid=False, yaxis2_tickmode="auto")
     return drawn
 

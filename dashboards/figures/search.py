@@ -92,12 +92,14 @@ def parallel(trials: pd.DataFrame, parameters: Sequence[str], names: dict[str, s
         tickvals=list(range(len(axes))),
         ticktext=[_stacked(axis.name) for axis in axes],
         tickangle=0,
+        automargin=False,
         showgrid=False,
         showline=False,
     )
     drawn.update_xaxes(range=[-0.1, len(axes) - 1 + 0.45])
     lowest = min((at for axis in axes for at, _ in axis.ticks), default=0.0)
     drawn.update_yaxes(visible=False, range=[lowest - 0.06, 1.05])
+    drawn.update_layout(margin={"b": 110})
     return drawn
 
 
@@ -204,7 +206,8 @@ def slices(table: pd.DataFrame, metric: str) -> go.Figure:
         up = {"anchor": f"x{end}", "zeroline": False, "matches": "y" if place else None}
         up |= {"domain": [1 - (row + 1) * height + 0.26 * height, 1 - row * height - 0.02]}
         up |= {"title": {"text": _stacked(metric) if column == 0 else "", "font": {"size": 12}}, "showticklabels": column == 0}
-        drawn.update_layout({f"xaxis{end}": across, f"yaxis{end}": up})
+        drawn.update_layout({f"xaxis{end}": across | {"automargin": False}, f"yaxis{end}": up | {"automargin": False}})
+    drawn.update_layout(margin={"l": 100, "b": 110})
     return drawn
 
 

@@ -72,10 +72,12 @@ class _ChunkedNll(torch.autograd.Function):
         hidden, weight, bias, targets = ctx.saved_tensors
         gradients, ctx.gradients = ctx.gradients, None  # handed on, not copied: a second backward makes its own
         common = grad[:1].sum()
-        if gradients is not None and bool((grad == common).all()):
+        equal = bool((grad == common).all())
+        if gradients is None or not equal:
+            scale = torch.ones_like(grad) if equal else grad
+            _, gradients = _nll_and_gradients(hidden, weight, bias, targets, ctx.rows, ctx.dtype, scale)
+        if equal:
             gradients = [gradient.mul_(common) for gradient in gradients]
-        else:
-            _, gradients = _nll_and_gradients(hidden, weight, bias, targets, ctx.rows, ctx.dtype, grad)
         return *gradients, None, None, None, None
 
 
