@@ -20,12 +20,13 @@ class Heard:
     """A recorder that remembers."""
 
     def __init__(self) -> None:
+        self.started: dict[int, Mapping[str, Any]] = {}
         self.ended: list[tuple[int, str]] = []
 
     def trial_started(
         self, number: int, params: Mapping[str, Any], fingerprint: str, seed: int | None, tags: Mapping[str, str]
     ) -> None:
-        pass
+        self.started[number] = params
 
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float], timestamp_ms: int) -> None:
         pass
@@ -84,6 +85,18 @@ def test_a_worker_that_says_an_epoch_again_changes_nothing(tiny: Path, url: str,
     assert all(driver.hear(1, epoch(number, 5.0)) for number in (1, 2))
     assert all(driver.hear(0, epoch(number, 9.0)) for number in (1, 2, 3))
     assert heard.ended == []
+
+
+def test_what_ends_before_its_worker_has_a_word_is_known_by_its_parameters(tiny: Path, url: str, tmp_path: Path) -> None:
+    spec = load_sweep(tiny)
+    driver, heard = driver_of(spec, Search.create(spec, url, spec_text(spec)), tmp_path)
+    driver.next_job()
+    driver.next_job()
+    driver.lost(0, "worker lost 3 times")
+    driver.close()
+    assert heard.ended == [(0, "FAILED"), (1, "STOPPED")]
+    for number, view in driver.trials.items():
+        assert heard.started[number]["optimizer.lr"] == view.assignment["optimizer.lr"]
 
 
 def test_no_decision_while_annealing(tiny: Path, url: str, tmp_path: Path) -> None:

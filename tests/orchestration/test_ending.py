@@ -11,7 +11,10 @@ from typing import Any
 
 import optuna
 import pytest
+from typer.testing import CliRunner
 
+from orchestration import run_sweep
+from orchestration.cli import app
 from orchestration.control import Orders, read, write
 from orchestration.driver import Driver
 from orchestration.errors import StudyRefused
@@ -241,3 +244,14 @@ def test_a_hang_is_the_cause_of_one_end_only(tmp_path: Path) -> None:
     assert said == ["no message within budget.trial_timeout; it hung in wait (a.py:3)", "worker lost 3 times: out of memory"]
     assert take_hang(tmp_path) is None
     assert not (tmp_path / "artifacts").exists(), "no traceback of another end"
+
+
+def test_a_used_up_budget_is_not_mended_by_more_trials(tiny: Path, home: Path) -> None:
+    """What ended it is said; a larger run_cap is offered where that was used up."""
+    run_sweep(tiny, home=home, debug=True, overrides=["budget={device_hours: 1e-9}"])
+    told = CliRunner().invoke(app, ["resume", "tiny", "--debug", "--home", str(home)])
+    assert told.exit_code == 0, told.output
+    assert "nothing was left to do\nended by device_hours; 1 of 4 trials" in told.output
+    run_sweep(tiny, home=home, debug=True, name="whole", overrides=["run_cap=1"])
+    told = CliRunner().invoke(app, ["resume", "whole", "--debug", "--home", str(home)])
+    assert f"nothing was left to do; more trials: vae-sweeps resume whole --run-cap N --home {home}" in told.output
