@@ -9,6 +9,7 @@ alone take is in ``benchmarks.reading``.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import tempfile
 import time
@@ -84,8 +85,9 @@ _MOMENTS = {
 def _memory(psutil: Any) -> Iterator[float]:
     """MiB of each process of the server."""
     for child in psutil.Process().children(recursive=True):
-        if "streamlit" in " ".join(child.cmdline()):
-            yield child.memory_info().rss / 2**20
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            if "streamlit" in " ".join(child.cmdline()):
+                yield child.memory_info().rss / 2**20
 
 
 if __name__ == "__main__":

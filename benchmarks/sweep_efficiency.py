@@ -154,7 +154,7 @@ def plain(scratch: Path, trials: int, workers: int, epochs: int) -> float:
             tune.report(record.metrics)
 
     data = TrialConfig.from_dict(trial_of(epochs)).data.load()
-    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
     up_s = time.monotonic()
     results = tune.Tuner(
         tune.with_resources(tune.with_parameters(train, data=data), {"cpu": 1}),

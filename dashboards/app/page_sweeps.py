@@ -54,7 +54,7 @@ def _table(states: list[str], asked: str) -> bool:
             "state": st.column_config.TextColumn("state", width=90),
             "trials": st.column_config.NumberColumn("trials", width=60),
             "best": st.column_config.NumberColumn("best", format="%.4g"),
-            "started": st.column_config.DatetimeColumn("started, UTC", format="YYYY-MM-DD HH:mm", timezone="UTC"),
+            "started": st.column_config.DatetimeColumn("started, UTC", format="YYYY-MM-DD HH:mm", timezone="UTC", width=140),
             "duration": st.column_config.NumberColumn("took, min", format="%.1f"),
         },
         on_select="rerun",

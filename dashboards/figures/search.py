@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from dashboards.analyses.scores import INACTIVE, is_number, is_wide
@@ -113,6 +114,8 @@ _BELOW = -0.15
 _FEW = 5
 """Ticks of an axis."""
 _SHADES = 24
+_WHOLE = 12
+"""A span of whole numbers that has a tick for each."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,6 @@ class _Axis:
 
 
 def _axis(values: pd.Series[Any], label: str) -> _Axis:
-    import numpy as np
-
     there = values.dropna()
     absent = [(_BELOW, INACTIVE)] if len(there) < len(values) else []
     if is_number(values):
@@ -202,6 +203,8 @@ def slices(table: pd.DataFrame, metric: str) -> go.Figure:
             "title": {"text": _stacked(name), "standoff": 6, "font": {"size": 12}},
             "zeroline": False,
         }
+        if number and kind == "linear" and (own["number"] % 1 == 0).all() and np.ptp(own["number"]) <= _WHOLE:
+            across |= {"dtick": 1}
         across |= {"domain": [column * width + 0.03, (column + 1) * width - 0.03]}
         up = {"anchor": f"x{end}", "zeroline": False, "matches": "y" if place else None}
         up |= {"domain": [1 - (row + 1) * height + 0.26 * height, 1 - row * height - 0.02]}

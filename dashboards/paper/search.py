@@ -40,6 +40,7 @@ def progress(table: pd.DataFrame, metric: str) -> Figure:
 def slices(table: pd.DataFrame, metric: str) -> Figure:
     """Panels of ``analyses.slices``."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     names = list(dict.fromkeys(table["parameter"]))
     columns = min(3, max(1, len(names)))
@@ -57,6 +58,8 @@ def slices(table: pd.DataFrame, metric: str) -> Figure:
         axes.plot(places, own["score"], "o", color=COLORS[0], alpha=0.6)
         if number:
             scale(axes.xaxis, own["number"])
+            if (own["number"] % 1 == 0).all() and axes.get_xscale() == "linear":
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         else:
             axes.set_xticks(range(len(levels)), shortened(levels, 14))
         axes.tick_params(axis="x", rotation=30)
