@@ -57,7 +57,7 @@ def test_a_submitted_sweep_is_the_debug_runs(cluster: Running, tiny: Path, tmp_p
 
 @pytest.mark.long
 def test_shares_of_a_gpu_pack_trials(cluster: Running, tmp_path: Path) -> None:
-    text = TINY.replace("epochs: 3", "epochs: 60").replace("run_cap: 4", "run_cap: 7")
+    text = TINY.replace("epochs: 3", "epochs: 240").replace("run_cap: 4", "run_cap: 7")  # longer than a worker takes to begin
     (tmp_path / "tiny.yaml").write_text(text[: text.index("resources:")] + "resources: {cpu: 1, gpu: 0.25}\n")
     home = tmp_path / "home"
     code, said = cluster("run", tmp_path / "tiny.yaml", "--home", home, "--address", cluster.address)
