@@ -7,6 +7,7 @@ Import this after ``environment.prepare_ray``: Tune reads its switches when it i
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import math
@@ -53,6 +54,9 @@ def run(driver: Driver, data: TextData | ImageData | None) -> None:
         _require_resources(resources)
         _fit(driver, data, resources)
     finally:
+        # Tune's objects are in cycles, and take their placement groups with them when they go: in whatever thread that happened
+        # while Ray goes, the process would end.
+        gc.collect()
         if own:
             ray.shutdown()
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _CURVES, _BEST, _SHOWN = 40, 5, 4
 """Trials whose curves are read, of them the best ones in colour; trials whose samples are shown."""
 _COMPARED = 6
-_WIDE = ("Every trial", "Who worked when")
+_WIDE = ("Every trial", "Who worked when", "Differences from the best, seed by seed")
 """Titles of the figures that need the whole width."""
 
 
