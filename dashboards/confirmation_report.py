@@ -135,7 +135,7 @@ def _latex(found: Confirmed, sweep: pd.Series[Any]) -> str:
             at = 4 + metrics.index(found.metric)
             cells[at] = f"\\textbf{{{cells[at]}}}"
         rows.append(cells)
-    headings = ["", "trial", _CONFIGURATION, "seeds", *map(heading, metrics), "from the best", "$p$ (Holm)"]
+    headings = [heading(name) for name in _around(metrics)]
     told = " ".join(method_of(found))
     caption = tex(f"{sweep['question']} {told} Bold: the best by {found.metric}, and what cannot be told apart from it.".strip())
     return table(caption, str(sweep["name"]), f"rrl{'r' * (len(headings) - 3)}", headings, rows)

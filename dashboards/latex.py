@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboards.analysis import best_value, goal_of, searched, selected_metric, short_names
+from dashboards.analysis import STATES, best_value, goal_of, searched, selected_metric, short_names
 from dashboards.pareto import several_metrics
 from dashboards.replicates import SEEDS, spread
 from dashboards.replicates import board as board_of
@@ -29,8 +29,6 @@ HEADINGS = {
 """The metrics that a paper has room for, and what it calls them."""
 _UNRANKED = ("train/tokens_per_s", "train/examples_per_s", "best/val/rate", "best/val/active_units")
 """Not what is compared: no bold."""
-LEFT_OUT = ("PRUNED", "COLLAPSED", "FAILED", "STOPPED", "RUNNING")
-"""States of trials that have no row."""
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -129,7 +127,7 @@ def _caption(trials: pd.DataFrame, sweep: pd.Series[Any], replicated: bool, fixe
     told.append(f"nats an example; seed {_values(complete, 'seed')}, {_values(complete, 'training.epochs')} epochs")
     if fixed:
         told.append(f"the same in all rows: {', '.join(fixed)}")
-    left = [f"{count} {state.lower()}" for state in LEFT_OUT if (count := int((trials["state"] == state).sum()))]
+    left = [f"{count} {state.lower()}" for state in STATES[1:] if (count := int((trials["state"] == state).sum()))]
     out = f" Not in it: {listed(left)}." if left else ""
     return f"{sweep['question']} {'; '.join(told)}. The best of each column is bold.{out}".strip()
 

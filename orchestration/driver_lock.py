@@ -37,6 +37,12 @@ def only_driver(name: str, where: Home) -> Iterator[None]:
         yield
 
 
+def require_undriven(name: str, where: Home) -> None:
+    """Raises ``DriverBusy`` where a process drives a sweep of this name; writes nothing."""
+    if (driver := holder(name, where)) is not None:
+        raise DriverBusy(f"the sweep {name!r} is being run by {driver}: give this one another name with --name")
+
+
 def holder(name: str, where: Home) -> str | None:
     """Which process drives the sweep, in words; None where none does. Writes nothing."""
     return signature(_lock_file(name, where))

@@ -14,7 +14,7 @@ from dashboards.home import Home, resolve_home
 from orchestration.cluster import attached, require_devices
 from orchestration.control import CONTROL_FILE, read
 from orchestration.driver import Driver
-from orchestration.driver_lock import only_driver
+from orchestration.driver_lock import only_driver, require_undriven
 from orchestration.driver_log import LOG_FILE, DriverLog
 from orchestration.ending import SweepState
 from orchestration.environment import git_commit, prepare_ray
@@ -105,6 +105,7 @@ def run_sweep(
     spec = sweep if isinstance(sweep, SweepSpec) else load_sweep(sweep, overrides, name=name)
     where = resolve_home(home, tracking_uri or spec.tracking.uri)
     text = spec_text(public(spec))
+    require_undriven(spec.name, where)
     require_new_name(spec, where)
     require_access(where)
     require_devices(spec.resources, address, debug)

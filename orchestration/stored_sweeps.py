@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dashboards.home import Home, sqlite_file
-from orchestration.driver_lock import holder
-from orchestration.errors import DriverBusy, LaunchError
+from orchestration.errors import LaunchError
 from orchestration.hidden import public, whole
 from orchestration.spec import SweepSpec, parse_sweep, spec_text
 from orchestration.stored import stored_names, stored_text
@@ -36,8 +35,6 @@ def require_new_name(spec: SweepSpec, where: Home) -> None:
         stored = stored_text(url, name)
     if stored is None:
         return
-    if (driver := holder(name, where)) is not None:
-        raise DriverBusy(f"the sweep {name!r} is being run by {driver}: give this one another name with --name")
     resume = where.command(f"resume {name}")
     if stored == spec_text(public(spec)):
         raise LaunchError(

@@ -26,7 +26,7 @@ def compare(sweeps: Sweeps) -> pd.DataFrame:
     """
     same = alike(sweeps)
     planes = {name: plane(trials) for name, (trials, _) in sweeps.items()}
-    points = pd.concat([planes[name] for name in same] or [plane(pd.DataFrame())])
+    points = pd.concat([planes[name] for name in same])
     rate, distortion = (points["rate"].max(), points["distortion"].max()) if len(points) else (math.nan, math.nan)
     curves = best_by_hours(sweeps)
     shortest = min((float(trials["duration_s"].sum()) / 3600 for trials, _ in sweeps.values()), default=0.0)

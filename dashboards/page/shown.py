@@ -86,9 +86,9 @@ def shown(trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame, kl:
         table, left = _fewer(table, best)
         metric, ends = str(sweep["metric"]), annealing_ends(curves)
         if plan is not None:  # under the numbers that the answer has
-            own = dict(enumerate(plan.trials))
+            own = {number: plan.trials[number % len(plan.trials)] for number in table["configuration"].unique()}
             table, ends = table.assign(configuration=table["configuration"].map(own)), ends[ends.index.isin(own)].rename(own)
-            best = [own[number] for number in best]
+            best = [own[number] for number in best if number in own]
         told = "The best configurations in colour; a tick where the KL has its full weight for good; those dotted are not ranked."
         yield Shown("learning_curves", told + left, (table, ends, best, metric, goal_of(metric, sweep)))
     if kl is not None and len(kl):

@@ -96,11 +96,11 @@ def _outcome_faults(source: Source, trials: Trials) -> Iterator[Fault]:
     if source.tree.get("method") == "cmaes":
         message = "cmaes cannot be told of them; tpe, gp, nsga2 and nsga3 can"
         yield source.fault(("outcome_constraints",), message, key=True)
-    reported = [metric.name for metric in VALIDATION if _has(metric, trials)]
+    known = {metric.name: metric for metric in VALIDATION}
+    reported = [name for name, metric in known.items() if _has(metric, trials)]
     for place, text in enumerate(plain):
         for name in _names(text):
             if name not in reported:
-                known = {metric.name: metric for metric in VALIDATION}
                 message = f"{name}: {_reason(name, known)}; there are: {listed(reported)}"
                 yield source.fault(("outcome_constraints", place), message, nearest=nearest_name(name, reported))
 

@@ -16,7 +16,7 @@ HOSTILE = "[red]a[/red] [/] \x1b[31mb\nc \u202ed"
 
 def drawn(sweeps: pd.DataFrame, width: int = 200) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
-    console.print(sweeps_table(sweeps))
+    console.print(sweeps_table(sweeps, width))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -99,3 +99,9 @@ def test_the_list_of_sweeps_shows_what_was_written_and_obeys_none_of_it(writer: 
 
 def test_a_home_without_sweeps(writer: Writer) -> None:
     assert drawn(load_sweeps(home=writer.home)).split() == ["name", "state", "trials", "best", "metric", "started", "question"]
+
+
+def test_a_narrow_terminal_has_no_questions_and_all_else(softmax: Writer) -> None:
+    told = drawn(load_sweeps(home=softmax.home), width=90)
+    assert "Which softmax?" not in told
+    assert {"softmax", "RUNNING", "val/neg_elbo"} <= set(told.split())

@@ -51,6 +51,7 @@ def test_a_second_driver_of_one_sweep_refuses(longer: Path, home: Path, undistur
     assert f"the sweep 'tiny' is being run by process {first.pid}" in output
     code, output = command("run", longer, "--home", home, "--debug")
     assert code == 2, output
+    assert f"is being run by process {first.pid}" in output
     output, _ = first.communicate(timeout=300)
     assert first.returncode == 0, output
     assert_same(home, undisturbed)

@@ -13,7 +13,7 @@ import pytest
 from dashboards.home import Home, resolve_home
 from orchestration import launch, run_sweep
 from orchestration.control import CONTROL_FILE, Orders, clear, read, write
-from orchestration.driver_lock import holder, only_driver, order
+from orchestration.driver_lock import holder, only_driver, order, require_undriven
 from orchestration.driver_log import LOG_FILE
 from orchestration.errors import DriverBusy, LaunchError
 from orchestration.notices import TrialNotices, notices_kept
@@ -87,7 +87,10 @@ def test_the_second_driver_is_told_who_the_first_is(where: Home) -> None:
         first = holder("tiny", where)
         with pytest.raises(DriverBusy, match=f"is being run by {first}"), only_driver("tiny", where):
             raise AssertionError("there are two")
+        with pytest.raises(DriverBusy, match=f"is being run by {first}: give this one another name"):
+            require_undriven("tiny", where)
     assert holder("tiny", where) is None
+    require_undriven("tiny", where)
 
 
 def test_a_driver_that_begins_keeps_its_trials(where: Home, monkeypatch: pytest.MonkeyPatch) -> None:

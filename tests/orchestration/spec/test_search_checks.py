@@ -86,7 +86,17 @@ def test_a_start_point_that_violates_the_constraints() -> None:
 def test_outcome_constraints_speak_of_metrics() -> None:
     text = with_(TINY, ("run_cap", "outcome_constraints: ['val/rats >= 1']\nrun_cap"))
     assert "val/rats: no trial reports it" in faults(text)[0]
+    (told,) = faults(with_(TINY, ("run_cap", "outcome_constraints: ['test/neg_elbo >= 1']\nrun_cap")))
+    assert "test/neg_elbo: the test split may not be searched on" in told
     assert "cmaes cannot be told" in faults(with_(FLAT, ("random", "cmaes")) + "outcome_constraints: ['val/rate >= 1']\n")[0]
+
+
+def test_a_wrong_member_is_one_fault_and_too_few_another() -> None:
+    notify = "notify: {{url: 'http://127.0.0.1/', on: {}}}\n"
+    (told,) = faults(TINY + notify.format("[finish]"))
+    assert "notify.on[0]: must be 'finished'" in told
+    (told,) = faults(TINY + notify.format("[]"))
+    assert "must hold at least 1, and holds 0" in told
 
 
 METRICS = {
