@@ -150,8 +150,10 @@ def plain(scratch: Path, trials: int, workers: int, epochs: int) -> float:
         torch.set_num_threads(1)
         clocked(scratch)
         own = TrialConfig.from_dict({**trial_of(epochs), "optimizer": {"kind": "adam", "lr": config["lr"]}})
+        told: dict[str, float] = {}
         for record in Trainer(own, data).run():
-            tune.report(record.metrics)
+            told |= record.metrics  # Tune wants its metric each time, and the last scores have no other
+            tune.report(told)
 
     data = TrialConfig.from_dict(trial_of(epochs)).data.load()
     ray.init("local", num_cpus=workers, include_dashboard=False, log_to_driver=False)

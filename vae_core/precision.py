@@ -41,6 +41,14 @@ def affine(bias: Tensor, a: Tensor, b: Tensor, dtype: torch.dtype | None) -> Ten
     return torch.addmm(bias, a, b) if dtype is None else (a.to(dtype) @ b.to(dtype)).to(bias.dtype).add_(bias)
 
 
+def write_affine(result: Tensor, bias: Tensor, a: Tensor, b: Tensor, dtype: torch.dtype | None) -> None:
+    """result = bias + a b, the product taken in ``dtype``."""
+    if dtype is None:
+        torch.addmm(bias, a, b, out=result)
+    else:
+        torch.add(a.to(dtype) @ b.to(dtype), bias, out=result)
+
+
 def add_product(total: Tensor, a: Tensor, b: Tensor, dtype: torch.dtype | None) -> None:
     """total += a b, the product taken in ``dtype`` and added in the total's own."""
     if dtype is None:

@@ -6,15 +6,16 @@ Shapes: N tokens, D features, V vocabulary size, C word classes, L words of one 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from vae_core.precision import affine, product_dtype, widened, write_product
+from vae_core.precision import product_dtype, widened, write_affine, write_product
 from vae_core.softmax.config import HierarchicalSoftmax
 from vae_core.softmax.full import linear_nll, uniform_parameter
 from vae_core.softmax.head import HeadSizes, SoftmaxHead
@@ -103,7 +104,10 @@ def within_class_nll(
 class _WithinClassNll(torch.autograd.Function):
     """Tokens sorted by class; in each: p = softmax(h W_c^T + b_c), and with incoming g the gradients are those of a softmax.
 
-    A class writes its gradient into its own rows of one V x D table: autograd would make a V x D zero for each class.
+    Few tokens share a class, so that it is not the products that take the time but reading the table, and the calls. Hence the
+    logits of neighbouring classes of about the same length are one tensor; and the gradient by the hidden states is computed in
+    the forward pass, while the rows are in a cache, and only scaled in the backward. A class writes its gradient into its own
+    rows of one V x D table: autograd would make a V x D zero for each class.
     """
 
     @staticmethod
@@ -118,44 +122,88 @@ class _WithinClassNll(torch.autograd.Function):
         dtype: torch.dtype | None,
         keep: bool,
     ) -> Tensor:
-        words, tokens = _slices(lengths), _slices(torch.bincount(classes, minlength=len(lengths)).tolist())
         order = classes.argsort(stable=True)
-        starts = torch.tensor([rows.start for rows in words], device=classes.device)
-        inside = (targets - starts.index_select(0, classes)).index_select(0, order).unsqueeze(1)
+        classes = classes.index_select(0, order)
+        counts = torch.bincount(classes, minlength=len(lengths)).tolist()
+        starts = torch.tensor([0, *accumulate(lengths[:-1])], device=classes.device)
+        inside = (targets.index_select(0, order) - starts.index_select(0, classes)).unsqueeze(1)
         hidden = hidden.index_select(0, order)
-        nll, kept = torch.empty_like(hidden[:, 0]), []
-        for rows, chunk in zip(words, tokens, strict=True):
-            if chunk.start == chunk.stop:
-                continue
-            logits = affine(bias[rows], hidden[chunk], weight[rows].T, dtype)  # (n, L)
-            normaliser = logits.logsumexp(1, keepdim=True)
-            nll[chunk] = (normaliser - logits.gather(1, inside[chunk])).squeeze(1)
+        nll, residuals = torch.empty_like(hidden[:, 0]), []
+        grad_hidden = torch.empty_like(hidden) if keep else hidden.new_empty(0)
+        groups = list(_groups(lengths, counts))
+        vectors, biases = torch.split(weight, lengths), torch.split(bias, lengths)
+        for group in groups:
+            logits = hidden.new_full((group.size, group.longest), -math.inf)  # what a shorter class has not
+            parts, states = group.parts(logits), torch.split(hidden[group.tokens], group.counts)
+            for place, part, state in zip(group.places, parts, states, strict=True):
+                write_affine(part, biases[place], state, vectors[place].T, dtype)
+            normaliser, targets = logits.logsumexp(1, keepdim=True), inside[group.tokens]
+            nll[group.tokens] = (normaliser - logits.gather(1, targets)).squeeze(1)
             if keep:
-                kept.append(logits.sub_(normaliser).exp_())
-        ctx.save_for_backward(hidden, weight, order, inside, *kept)
-        ctx.words, ctx.tokens, ctx.dtype = words, tokens, dtype
+                logits.sub_(normaliser).exp_().scatter_add_(1, targets, torch.full_like(normaliser, -1.0))  # p - 1_t
+                gradients = torch.split(grad_hidden[group.tokens], group.counts)
+                for place, part, gradient in zip(group.places, parts, gradients, strict=True):
+                    write_product(gradient, part, vectors[place], dtype)
+                residuals.append(logits)
+        ctx.save_for_backward(hidden, weight, bias, order, grad_hidden, *residuals)
+        ctx.groups, ctx.lengths, ctx.dtype = groups, lengths, dtype
         return torch.empty_like(nll).index_copy_(0, order, nll)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, weight, order, inside, *kept = ctx.saved_tensors
+        hidden, weight, bias, order, grad_hidden, *residuals = ctx.saved_tensors
         scale = grad.index_select(0, order).unsqueeze(1)
-        grad_hidden, grad_weight, grad_bias = torch.empty_like(hidden), torch.empty_like(weight), weight.new_empty(len(weight))
-        probabilities = iter(kept)
-        for rows, chunk in zip(ctx.words, ctx.tokens, strict=True):
-            if chunk.start == chunk.stop:
-                grad_weight[rows].zero_()
-                grad_bias[rows].zero_()
-                continue
-            scaled = next(probabilities) * scale[chunk]
-            scaled.scatter_add_(1, inside[chunk], -scale[chunk])  # g (p - 1_t), (n, L)
-            write_product(grad_hidden[chunk], scaled, weight[rows], ctx.dtype)
-            write_product(grad_weight[rows], scaled.T, hidden[chunk], ctx.dtype)
-            torch.sum(scaled, 0, out=grad_bias[rows])
-        return torch.empty_like(hidden).index_copy_(0, order, grad_hidden), grad_weight, grad_bias, *[None] * 5
+        grad_weight, grad_bias = torch.empty_like(weight), torch.zeros_like(bias)
+        vectors, biases = torch.split(grad_weight, ctx.lengths), torch.split(grad_bias, ctx.lengths)
+        for place in set(range(len(ctx.lengths))).difference(*(group.places for group in ctx.groups)):
+            vectors[place].zero_()
+        for group, residual in zip(ctx.groups, residuals, strict=True):
+            parts, states = group.parts(residual * scale[group.tokens]), torch.split(hidden[group.tokens], group.counts)
+            for place, part, state in zip(group.places, parts, states, strict=True):
+                write_product(vectors[place], part.T, state, ctx.dtype)
+                torch.sum(part, 0, out=biases[place])
+        return torch.empty_like(hidden).index_copy_(0, order, grad_hidden * scale), grad_weight, grad_bias, *[None] * 5
 
 
-def _slices(sizes: list[int]) -> list[slice]:
-    """Neighbours of these sizes, from 0 on."""
-    return [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
+class _Group(NamedTuple):
+    """Neighbours among the classes that have tokens, of about the same length."""
+
+    tokens: slice
+    """Theirs, of all tokens sorted by class."""
+    places: list[int]
+    """Among all classes."""
+    counts: list[int]
+    """Tokens of each."""
+    lengths: list[int]
+    """Words of each."""
+
+    @property
+    def size(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def longest(self) -> int:
+        return max(self.lengths)
+
+    def parts(self, x: Tensor) -> list[Tensor]:
+        """Of (tokens, longest) what is each class's, (n, L)."""
+        rows = torch.split(x, self.counts)
+        return [part[:, :length] for part, length in zip(rows, self.lengths, strict=True)]
+
+
+def _groups(lengths: list[int], counts: list[int]) -> Iterator[_Group]:
+    """A class more than twice as long as another begins a group of its own."""
+    first = last = shortest = longest = 0
+    members: list[tuple[int, int, int]] = []
+    for place, (count, length) in enumerate(zip(counts, lengths, strict=True)):
+        if not count:
+            continue
+        if members and max(longest, length) > 2 * min(shortest, length):
+            yield _Group(slice(first, last), *map(list, zip(*members, strict=True)))
+            first, members = last, []
+        shortest, longest = (min(shortest, length), max(longest, length)) if members else (length, length)
+        members.append((place, count, length))
+        last += count
+    if members:
+        yield _Group(slice(first, last), *map(list, zip(*members, strict=True)))
