@@ -65,9 +65,9 @@ def without_training(debug: bool) -> Any:
     if debug:
         return mock.patch("orchestration.launch_debug.run_trial", nothing)
     prepare_ray()
-    from orchestration import launch_ray
+    from orchestration import trainable
 
-    class NoTraining(launch_ray.TrialTrainable):
+    class NoTraining(trainable.TrialTrainable):
         def _begin(self, config: dict[str, Any]) -> None:  # a name that is put in place here is not in the workers
             job = Job(**json.loads(config["job"]))
             self._directory, self._messages = Path(job.directory), nothing(job, None)

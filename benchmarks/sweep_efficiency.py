@@ -105,9 +105,9 @@ def ours(scratch: Path, trials: int, workers: int, epochs: int) -> float:
     prepare_ray()
     import ray
 
-    from orchestration import launch_ray
+    from orchestration import trainable
 
-    class Clocked(launch_ray.TrialTrainable):
+    class Clocked(trainable.TrialTrainable):
         def setup(self, config: dict[str, Any], data: Any = None, timeout_s: float | None = None) -> None:
             clocked(scratch)
             super().setup(config, data, timeout_s)

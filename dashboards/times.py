@@ -1,4 +1,4 @@
-"""When trials began and ended."""
+"""When trials began and ended, and where they were trained."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ import pandas as pd
 from dashboards.home import resolve_home
 from dashboards.store import open_store
 
+WORKER = "worker"
+"""The tag of a trial's run that says on which host and in which process it was trained."""
 _UTC = "datetime64[ms, UTC]"
 
 
 def with_times(
     trials: pd.DataFrame, sweep: pd.Series[Any], *, home: str | Path | None = None, tracking_uri: str | None = None
 ) -> pd.DataFrame:
-    """The frame of ``load_trials`` with the columns ``started`` and ``ended`` (missing while a trial runs).
+    """The frame of ``load_trials`` with the columns ``started``, ``ended`` (missing while a trial runs) and ``worker``.
 
-    A trial that was gone on with keeps its first start, so that its time holds the pauses.
+    A trial that was gone on with keeps its first start, so that its time holds the pauses, and has its last worker:
+    ``HOST/PROCESS``, missing where none had a word of it.
 
     Raises:
         NoHome, StoreError: as ``open_store``.
     """
     with open_store(resolve_home(home, tracking_uri).tracking_uri) as store:
         own = store.runs("trial", parent=str(sweep["run_id"]), params=False)
-    infos = {run.info.run_id: run.info for run in own}
-    started = [infos[run_id].start_time for run_id in trials["run_id"]]
+    runs = {run.info.run_id: run for run in own}
+    started = [runs[run_id].info.start_time for run_id in trials["run_id"]]
     states = zip(trials["run_id"], trials["state"], strict=True)
-    ended = [None if state == "RUNNING" else infos[run_id].end_time for run_id, state in states]
-    columns = {"started": _moments(started), "ended": _moments(ended)}
+    ended = [None if state == "RUNNING" else runs[run_id].info.end_time for run_id, state in states]
+    workers = pd.Series([runs[run_id].data.tags.get(WORKER) for run_id in trials["run_id"]], dtype="str")
+    columns = {"started": _moments(started), "ended": _moments(ended), "worker": workers}
     return pd.concat([trials, pd.DataFrame(columns).set_axis(trials.index)], axis=1)
 
 

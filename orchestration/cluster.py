@@ -51,11 +51,14 @@ def require_devices(wanted: Resources, address: str | None, debug: bool) -> None
         return
     if not debug and _connected():
         return
-    import torch
-
-    cores, devices = os.cpu_count() or 1, torch.cuda.device_count()
+    cores = os.cpu_count() or 1
     if wanted.cpu > cores:
         raise LaunchError(f"resources.cpu: a trial wants {wanted.cpu:g} cores, and this machine has {cores}")
+    if not wanted.gpu:
+        return
+    import torch
+
+    devices = torch.cuda.device_count()
     if wanted.gpu > devices:
         raise LaunchError(
             f"resources.gpu: a trial wants {wanted.gpu:g} of a GPU, and torch sees {devices} here;"
@@ -198,9 +201,15 @@ def _faults(name: str, answer: Any, here: Sight, directory: Path) -> Iterator[st
             yield f"{name} has {'another' if digest else 'no'} {file}" + (" than this machine" if digest else "")
 
 
+def room(there: dict[str, float], wanted: Resources) -> int:
+    """How many trials a machine that has ``there`` could hold."""
+    each = {name: size for name, size in (("CPU", wanted.cpu), ("GPU", wanted.gpu)) if size}
+    return min(int(there.get(name, 0.0) / size + 1e-9) for name, size in each.items())
+
+
 def fits(there: dict[str, float], wanted: Resources) -> bool:
     """Whether a machine that has ``there`` could hold a trial."""
-    return wanted.cpu <= there.get("CPU", 0.0) and wanted.gpu <= there.get("GPU", 0.0)
+    return room(there, wanted) > 0
 
 
 def described(node: dict[str, Any]) -> str:

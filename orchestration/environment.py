@@ -11,12 +11,14 @@ _RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_prestart_worker_first_driver": "0",  # Tune's actors have an environment of their own, and never take these
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+    "TUNE_MAX_PENDING_TRIALS_PG": "10000",  # with a searcher Tune would start one worker after another
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # the study is the state; Tune's copy grows with the trials, and nobody reads it
 }
 _WORKER = {

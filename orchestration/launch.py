@@ -20,8 +20,10 @@ from orchestration.ending import SweepState
 from orchestration.environment import git_commit, prepare_ray
 from orchestration.errors import LaunchError
 from orchestration.hidden import public, remember
+from orchestration.later import Later
 from orchestration.notices import notices_kept
 from orchestration.notify import Notifier
+from orchestration.own_ray import own_ray
 from orchestration.replicates import make_search, resume_search
 from orchestration.signals import signals_end
 from orchestration.spec import SearchSpace, SweepSpec, load_sweep, make_trial_config, spec_text
@@ -110,9 +112,15 @@ def run_sweep(
     require_access(where)
     require_devices(spec.resources, address, debug)
     earlier = sources(spec, where)
-    data = _load_data(spec)
-    _make_directory(where.sweep_dir(spec.name))
-    with only_driver(spec.name, where), attached(address, spec, where):
+    loading = Later(partial(_load_data, spec, debug))
+    with contextlib.ExitStack() as stack:
+        stack.callback(loading.settle)
+        if address is None and not debug:
+            stack.enter_context(own_ray(spec.resources))  # which takes as long as the loading, and most of it is waiting
+        data = loading.result()
+        _make_directory(where.sweep_dir(spec.name))
+        stack.enter_context(only_driver(spec.name, where))
+        stack.enter_context(attached(address, spec, where))
         require_new_name(spec, where)  # another may have taken it while the data were loaded
         where.sweep_file(spec.name).write_text(text)
         remember(spec, where)
@@ -147,7 +155,7 @@ def resume_sweep(
     where = resolve_home(where.root, tracking_uri_of(name, where))
     require_access(where)
     require_devices(spec.resources, address, debug)
-    data = _load_data(spec)
+    data = _load_data(spec, debug)
     _make_directory(where.sweep_dir(name))
     with only_driver(name, where), attached(address, spec, where):
         if run_cap is not None:
@@ -197,7 +205,7 @@ def _drive(
 ) -> SweepResult:
     from orchestration.display import Display
 
-    record = SweepRecord(spec, text, where)
+    record = SweepRecord(spec, text, where, apart=not debug)
     driver = Driver(spec, search, record.tracker, partial(where.trial_dir, spec.name), {"git.commit": git_commit()})
     notifier = Notifier(driver, spec.notify)
     driver.listeners += [lambda view: record.note(driver), notifier.trial_ended]
@@ -216,10 +224,10 @@ def _drive(
 
                     launch_debug.run(driver, data)
                 else:
-                    prepare_ray()
-                    from orchestration import launch_ray
+                    with own_ray(spec.resources):
+                        from orchestration import launch_ray
 
-                    launch_ray.run(driver, data)
+                        launch_ray.run(driver, data)
         except Exception as error:
             driver.log(f"it cannot go on: {error}")
             raise
@@ -253,8 +261,10 @@ def _make_directory(path: Path) -> None:
         raise LaunchError(f"cannot keep a sweep in {path}: {error.strerror}; choose another home with --home") from error
 
 
-def _load_data(spec: SweepSpec) -> TextData | ImageData | None:
+def _load_data(spec: SweepSpec, debug: bool) -> TextData | ImageData | None:
     """The data set that all trials share; None where a parameter changes it, so that each worker loads its own.
+
+    Imports the launcher on the way, which takes its time too.
 
     Raises:
         DataError: it cannot be read, or has fewer examples than the largest batch that is searched.
@@ -268,4 +278,7 @@ def _load_data(spec: SweepSpec) -> TextData | ImageData | None:
         assert not isinstance(parameter, Choices | Variants), "a batch size is no family"
         assignment[BATCH_SIZE] = max(corners(parameter))
     data = load_shared(make_trial_config(spec, assignment))
+    if not debug:
+        prepare_ray()
+        from orchestration import launch_ray  # noqa: F401
     return None if any(name.startswith("data.") for name in space.names) else data

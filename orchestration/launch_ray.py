@@ -1,7 +1,7 @@
 """The Ray launcher: Ray Tune executes the trials; what to train and when to stop is the driver's.
 
 Tune is used through three small adapters: a searcher that hands out the driver's jobs, a scheduler that passes every
-message on and stops what the driver stops, and a trainable that says one message of its trial a step.
+message on and stops what the driver stops, and a trainable (``orchestration.trainable``) that says one message a step.
 Import this after ``environment.prepare_ray``: Tune reads its switches when it is imported.
 """
 
@@ -11,10 +11,8 @@ import gc
 import json
 import logging
 import math
-import os
-import signal
 import tempfile
-import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +22,14 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from orchestration.cluster import room
 from orchestration.driver import Driver
-from orchestration.errors import LaunchError, RayAway
-from orchestration.messages import Job, Message
+from orchestration.errors import LaunchError
+from orchestration.messages import Message
 from orchestration.node_watch import NodeWatch
 from orchestration.spec import Resources
-from orchestration.watchdog import Hang, keep_hang, take_hang, watched
-from orchestration.worker import run_trial
+from orchestration.trainable import TrialTrainable
+from orchestration.watchdog import Hang, keep_hang, take_hang
 
 if TYPE_CHECKING:
     from vae_core.data.images import ImageData
@@ -38,56 +37,24 @@ if TYPE_CHECKING:
 
 RETRIES = 2
 """How often a trial whose worker died is taken up again from its checkpoint."""
+_LOOK_EVERY_S = 1.0
+"""At what Ray has, which changes where machines come and go."""
 
 
 def run(driver: Driver, data: TextData | ImageData | None) -> None:
-    """Runs the sweep to its end on a Ray of its own, or on the one that this process is already connected to."""
-    resources = driver.spec.resources
+    """Runs the sweep to its end on the Ray that this process is connected to.
+
+    Raises:
+        LaunchError: Ray has not what one trial takes.
+    """
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # what fails is said by the driver
-    own = not ray.is_initialized()
-    if own:
-        on_term = signal.getsignal(signal.SIGTERM)
-        _begin_ray(resources, driver.spec.name)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_term)  # Ray has put its own in place, which exits at once
+    _require_resources(driver.spec.resources)
     try:
-        _require_resources(resources)
-        _fit(driver, data, resources)
+        _fit(driver, data, driver.spec.resources)
     finally:
         # Tune's objects are in cycles, and take their placement groups with them when they go: in whatever thread that happened
         # while Ray goes, the process would end.
         gc.collect()
-        if own:
-            ray.shutdown()
-
-
-def _begin_ray(resources: Resources, name: str) -> None:
-    """Raises ``RayAway`` where it does not come up, as on a machine that is too busy for it."""
-    try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            num_cpus=_cpus(resources),
-        )
-    except Exception as error:  # Ray raises no other class
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        again = f"when it is less busy, go on with: vae-sweeps resume {name} (or with --debug, without Ray)"
-        raise RayAway(f"Ray does not begin on this machine: {reason}; {again}") from error
-    _hide_token()
-
-
-def _hide_token() -> None:
-    """Ray listens on every interface, guarded by a token that it writes for all to read: let only its owner read it."""
-    token = Path.home() / ".ray" / "auth_token"
-    if token.exists():
-        token.chmod(0o600)
-
-
-def _cpus(resources: Resources) -> int:
-    """The machine's cores, or what the asked-for trials at once take where that is more."""
-    return max(os.cpu_count() or 1, math.ceil((resources.max_concurrent_trials or 0) * resources.cpu))
 
 
 def _require_resources(resources: Resources) -> None:
@@ -125,40 +92,6 @@ def _fit(driver: Driver, data: TextData | ImageData | None, resources: Resources
         ).fit()
 
 
-class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
-    """One step says the next message; a reused actor begins its next trial afresh."""
-
-    def setup(self, config: dict[str, Any], data: TextData | ImageData | None = None, timeout_s: float | None = None) -> None:
-        self._data = data
-        self._timeout_s = timeout_s
-        self._begin(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config)
-        return True
-
-    def step(self) -> dict[str, Any]:
-        with watched(self._directory, self._timeout_s):
-            told = [next(self._messages)]
-            if told[0].kind == "final":  # the end follows at once
-                told.append(next(self._messages))
-            return {"messages": [message.to_json() for message in told]}
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: the trial's own directory has its checkpoints."""
-
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Nothing: the trial goes on from its own directory."""
-
-    def cleanup(self) -> None:
-        self._messages.close()
-
-    def _begin(self, config: dict[str, Any]) -> None:
-        job = Job(**json.loads(config["job"]))
-        self._directory = Path(job.directory)
-        self._messages: Any = run_trial(job, self._data)
-
-
 class _HoldsDriver:
     """Tune copies and pickles its parts for a restore that is not used here; the driver stays where it is."""
 
@@ -172,21 +105,36 @@ class _HoldsDriver:
 
 
 class DriverSearcher(_HoldsDriver, Searcher):  # type: ignore[misc]
-    """Hands out the driver's next job, at most so many at once."""
+    """Hands out the driver's next job, at most so many at once.
+
+    Tune asks until it gets none, so that all workers start together. Where no number is set, one job more is handed out than
+    there is room for: it begins as soon as another ends, and a cluster that grows by demand sees one.
+    """
 
     def __init__(self, driver: Driver) -> None:
         super().__init__()
         self._driver = driver
+        self._room, self._looked_s = 0, -math.inf
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        at_once = self._driver.at_once
-        if at_once is not None and self._driver.at_work >= at_once:
+        if self._driver.at_work >= self._at_once():
             return None
         job = self._driver.next_job()
         if job is not None:
             take_hang(Path(job.directory))  # of a worker whose driver was killed with it
             return {"job": json.dumps(job.to_dict())}
         return None if self._driver.waits else Searcher.FINISHED
+
+    def _at_once(self) -> int:
+        if self._driver.at_once is not None:
+            return self._driver.at_once
+        if time.monotonic() - self._looked_s > _LOOK_EVERY_S:
+            self._room, self._looked_s = self._count_room(), time.monotonic()
+        return self._room + 1
+
+    def _count_room(self) -> int:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return sum(room(node, self._driver.spec.resources) for node in nodes)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: the driver has heard the trial's last message."""

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from dashboards.schedules import Schedule, Stint, schedule_of
 from orchestration.messages import Job, Message
 from orchestration.patience import no_room
-from orchestration.spec.search_space import merged
 
 if TYPE_CHECKING:
     from vae_core.config import TrialConfig
@@ -154,6 +153,7 @@ def drop_ancestors(directory: Path) -> None:
 
 
 def _config(job: Job, stint: Stint) -> TrialConfig:
+    from orchestration.spec.search_space import merged
     from vae_core.config import TrialConfig
 
     return TrialConfig.from_dict(merged(job.config, stint.parameters))

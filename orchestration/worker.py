@@ -245,6 +245,7 @@ def _facts(trainer: Trainer, data: TextData | ImageData) -> dict[str, str]:
     return {
         "data.fingerprint": data.fingerprint,
         "dataset": json.dumps(describe(data, trainer.config.data)),
+        "worker": f"{socket.gethostname()}/{os.getpid()}",
         "threads": str(torch.get_num_threads()),
         "torch": str(torch.__version__),
         "device": torch.cuda.get_device_name() if trainer.device.type == "cuda" else "cpu",

@@ -23,16 +23,55 @@ def hours_by_state(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def timeline(trials: pd.DataFrame) -> pd.DataFrame:
-    """Each trial that has begun, in the lane of a worker: ``trial, state, lane, start_s, end_s``, from the sweep's first second.
+    """Each trial that has begun, in its worker's lane: ``trial, state, lane, worker, start_s, end_s``, since the first one began.
 
-    The record does not name workers: lanes are as few as the overlaps allow. A trial that went on after a pause ends where it
-    ended, so its bar holds the pause too. One that still runs has no end.
+    Workers are counted on each host in the order in which they came. Where the record does not name them, lanes are as few as the
+    overlaps allow, and have no name. A trial that went on after a pause ends where it ended, so its bar holds the pause too, in
+    the lane of its last worker. One that still runs has no end.
     """
     begun = trials[trials["started"].notna()].sort_values(["started", "trial"])
     if begun.empty:
-        return pd.DataFrame({"trial": [], "state": [], "lane": [], "start_s": [], "end_s": []})
-    start = (begun["started"] - begun["started"].iloc[0]).dt.total_seconds()
-    end = (begun["ended"] - begun["started"].iloc[0]).dt.total_seconds()
+        return pd.DataFrame({"trial": [], "state": [], "lane": [], "worker": [], "start_s": [], "end_s": []})
+    start, end = _seconds(begun)
+    if "worker" in begun and begun["worker"].notna().all():
+        names = _names(begun["worker"])
+        lanes = [list(names).index(worker) for worker in begun["worker"]]
+        shown = [names[worker] for worker in begun["worker"]]
+    else:
+        lanes = _lanes(start, end)
+        shown = [""] * len(lanes)
+    columns = {"trial": begun["trial"], "state": begun["state"], "lane": lanes, "worker": shown, "start_s": start, "end_s": end}
+    return pd.DataFrame(columns).reset_index(drop=True)
+
+
+def most_at_once(trials: pd.DataFrame) -> int:
+    """How many trials ran at once at most, where it is known when they began and ended."""
+    begun = trials[trials["started"].notna()].sort_values(["started", "trial"])
+    return max(_lanes(*_seconds(begun)), default=-1) + 1
+
+
+def efficiency(trials: pd.DataFrame, sweep: pd.Series[Any], workers: int) -> float:
+    """Seconds in trials over workers x wall time of the sweep; NaN while it runs. ``most_at_once`` says how many worked: how many
+    stood idle from first to last is not in the record."""
+    return float(trials["duration_s"].sum()) / (workers * float(sweep["duration_s"]))
+
+
+def _seconds(begun: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float]]:
+    """When each began and ended, since the first began."""
+    first = begun["started"].min()
+    return (begun["started"] - first).dt.total_seconds(), (begun["ended"] - first).dt.total_seconds()
+
+
+def _names(workers: pd.Series[str]) -> dict[str, str]:
+    """A name for each ``HOST/PROCESS``, by host and then in the order of coming: the host and a number."""
+    counted: dict[str, list[str]] = {}
+    for worker in dict.fromkeys(workers):
+        counted.setdefault(worker.rpartition("/")[0], []).append(worker)
+    return {worker: f"{host} {place}" for host, own in sorted(counted.items()) for place, worker in enumerate(own, start=1)}
+
+
+def _lanes(start: pd.Series[float], end: pd.Series[float]) -> list[int]:
+    """For each of these, in the order of their starts, the first lane that is free."""
     free: list[int] = []
     busy: list[tuple[float, int]] = []
     lanes = []
@@ -42,11 +81,4 @@ def timeline(trials: pd.DataFrame) -> pd.DataFrame:
         lane = heapq.heappop(free) if free else len(busy)
         heapq.heappush(busy, (ended, lane))
         lanes.append(lane)
-    table = pd.DataFrame({"trial": begun["trial"], "state": begun["state"], "lane": lanes, "start_s": start, "end_s": end})
-    return table.reset_index(drop=True)
-
-
-def efficiency(trials: pd.DataFrame, sweep: pd.Series[Any], workers: int) -> float:
-    """Seconds in trials over workers x wall time of the sweep; NaN while it runs. Of workers the record has the most that were
-    busy at once: the lanes of ``timeline``."""
-    return float(trials["duration_s"].sum()) / (workers * float(sweep["duration_s"]))
+    return lanes

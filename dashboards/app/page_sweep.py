@@ -10,6 +10,7 @@ import streamlit as st
 from dashboards.analyses.scores import configurations
 from dashboards.analysis import goal_of, ranked, selected_metric
 from dashboards.app import links, reading
+from dashboards.app.drawings import drawings
 from dashboards.app.exhibits_view import side_by_side
 from dashboards.app.filter_widgets import Chosen, choose
 from dashboards.app.filters import drawn, filtered, judged_by
@@ -22,7 +23,6 @@ from dashboards.app.table import leaderboard, opened, plain
 from dashboards.confirmation import plan_of
 from dashboards.confirmation_report import cells_of
 from dashboards.confirmation_words import confirmed
-from dashboards.page.figures import figures
 from dashboards.page.shown import CURVES
 from dashboards.replicates import board, grouped, seeds_of
 
@@ -126,7 +126,8 @@ def _figures(trials: pd.DataFrame, sweep: pd.Series[Any], looked_at: dict[int, s
     if len(read) < len(trials):
         small(f"Learning curves are of {len(read)} of {len(trials)} trials: the best, and others evenly by score.")
     columns, place = list(st.columns(2, gap="medium")), 0
-    for told, figure in figures(trials, sweep, curves, reading.kl_of(looked_at)):
+    key = (str(sweep["name"]), str(sweep["metric"]), tuple(trials["trial"]), tuple(looked_at))
+    for told, figure in drawings(key, trials, sweep, curves, reading.kl_of(looked_at)):
         caption = str(figure.layout.title.text)
         if caption in _WIDE:
             columns, place = [st.container()], 0

@@ -42,7 +42,7 @@ def stamp(uri: str) -> Stamp:
 
 def sweeps() -> pd.DataFrame:
     """``load_sweeps``."""
-    return _sweeps(*_now())
+    return _sweeps(*version())
 
 
 def sweep_of(name: str) -> pd.Series[Any]:
@@ -60,32 +60,32 @@ def sweep_of(name: str) -> pd.Series[Any]:
 
 def trials_of(name: str) -> pd.DataFrame:
     """``load_trials`` with the times of each."""
-    return _trials(*_now(), name)
+    return _trials(*version(), name)
 
 
 def curves_of(run_ids: Sequence[str], metrics: Sequence[str] | None = None) -> pd.DataFrame:
     """``load_curves`` of these runs, and of these metrics where any are named."""
-    return _curves(*_now(), tuple(run_ids), None if metrics is None else tuple(metrics))
+    return _curves(*version(), tuple(run_ids), None if metrics is None else tuple(metrics))
 
 
 def kl_of(trials: dict[int, str]) -> pd.DataFrame:
     """``load_kl``."""
-    return _kl(*_now(), tuple(trials.items()))
+    return _kl(*version(), tuple(trials.items()))
 
 
 def exhibits_of(trials: dict[int, str]) -> dict[str, list[Exhibit]]:
     """``gallery``."""
-    return _exhibits(*_now(), tuple(trials.items()))
+    return _exhibits(*version(), tuple(trials.items()))
 
 
 def artifacts_of(run_id: str, folder: str) -> dict[str, bytes]:
     """The files that a trial keeps in one folder, by name; none where it keeps none, as one that was pruned."""
-    return _artifacts(*_now(), run_id, folder)
+    return _artifacts(*version(), run_id, folder)
 
 
 def record_of(run_id: str) -> TrialRecord:
     """``trial_of``."""
-    return _record(*_now(), run_id)
+    return _record(*version(), run_id)
 
 
 def experiment() -> str:
@@ -102,7 +102,8 @@ def answer_of(trials: pd.DataFrame, sweep: pd.Series[Any]) -> tuple[list[str], s
     return told, progress, [*details, *basis]
 
 
-def _now() -> tuple[str, str, Stamp]:
+def version() -> tuple[str, str, Stamp]:
+    """Of what is read: the home, its store, and a stamp that changes when the store may have."""
     where = settings().where
     return str(where.root), where.tracking_uri, stamp(where.tracking_uri)
 

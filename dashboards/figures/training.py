@@ -80,8 +80,10 @@ def timeline(table: pd.DataFrame) -> go.Figure:
 
     last = float(table[["start_s", "end_s"]].max().max()) if len(table) else 0.0
     unit, seconds = ("h", 3600.0) if last > 7200 else ("min", 60.0) if last > 300 else ("s", 1.0)
-    lanes = int(table["lane"].max()) + 1 if len(table) else 1
-    drawn = figure("Who worked when", f"time, {unit}", "lane", height=160 + 26 * min(lanes, 20))
+    lanes = table.drop_duplicates("lane").sort_values("lane")
+    named = bool((lanes["worker"] != "").all())
+    height = 160 + 26 * min(max(len(lanes), 1), 20)
+    drawn = figure("Who worked when", f"time, {unit}", "worker" if named else "lane", height=height)
     for state, own in table.groupby("state"):
         color, _ = STATES.get(str(state), (MUTED, ""))
         length = (own["end_s"].fillna(last) - own["start_s"]) / seconds
@@ -99,6 +101,8 @@ def timeline(table: pd.DataFrame) -> go.Figure:
         )
     drawn.update_layout(barmode="overlay", showlegend=True)
     drawn.update_yaxes(dtick=1, autorange="reversed")
+    if named:
+        drawn.update_yaxes(tickvals=lanes["lane"] + 1, ticktext=lanes["worker"], dtick=None)
     return drawn
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboards.analyses.cost import efficiency, hours_by_state, timeline
+from dashboards.analyses.cost import efficiency, hours_by_state, most_at_once
 from dashboards.analysis import ranked, searched
 from dashboards.confirmation import plan_of
 from dashboards.confirmation_report import cells_of as confirmation_cells
@@ -192,9 +192,9 @@ def _cost(trials: pd.DataFrame, sweep: pd.Series[Any]) -> str:
     duration = float(sweep.get("duration_s", float("nan")))
     if not {"started", "ended"} <= set(trials.columns) or pd.isna(duration) or duration <= 0:
         return f"{told}."
-    lanes = int(timeline(trials)["lane"].max()) + 1
-    at_once = f"at most {count_of(lanes, 'trial')} at once"
-    return f"{told}, {at_once}, in {_hours(duration / 3600)}: workers were busy {efficiency(trials, sweep, lanes):.0%} of it."
+    most = most_at_once(trials)
+    at_once = f"at most {count_of(most, 'trial')} at once"
+    return f"{told}, {at_once}, in {_hours(duration / 3600)}: workers were busy {efficiency(trials, sweep, most):.0%} of it."
 
 
 def _words(trials: pd.DataFrame, sweep: pd.Series[Any]) -> dict[int, str]:

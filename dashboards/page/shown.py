@@ -123,7 +123,7 @@ def shown(trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame, kl:
     if len(hours) > 1:
         yield Shown("hours", "Hours in trials, by what became of them.", (hours,))
     if {"started", "ended"} <= set(every.columns):
-        yield Shown("timeline", "A bar a trial; the record names no workers, so a lane is one that was free.", (timeline(every),))
+        yield Shown("timeline", "A bar a trial, in the lane of the worker that trained it.", (timeline(every),))
 
 
 def _fewer(table: pd.DataFrame, best: list[int]) -> tuple[pd.DataFrame, str]:

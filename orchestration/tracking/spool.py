@@ -10,9 +10,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +36,9 @@ class Line(NamedTuple):
 
 
 class Spool:
-    """Appended to by one thread and emptied by another, in order; held by one process at a time.
+    """Appended to, in order, by one process at a time; a ``SpoolReader`` of this process or another empties it.
+
+    This side alone writes lines and shortens the file, the reader alone notes how far it has come.
 
     Raises:
         SpoolBusy: another process holds it.
@@ -50,15 +52,20 @@ class Spool:
         if not _take(self._file.fileno()):
             self._file.close()
             raise SpoolBusy(f"another process is writing {path}")
-        self._lock = threading.Lock()
         _cut_torn_line(path)
         self._size = path.stat().st_size
-        self._sent = _sent_offset(path)
-        self._offset_fd = os.open(_sent_path(path), os.O_RDWR | os.O_CREAT, 0o644)
-        self._write_offset()  # of a file that a power cut has shortened, another than it says
+        self._offset = _Offset(path)
+        self._offset.write(_sent_offset(path))  # of a file that a power cut has shortened, another than it says
         _sync_directory(path.parent)
-        self.pending = pending_lines(path)
+
+    def fileno(self) -> int:
+        """A process that gets this descriptor holds the spool too."""
+        return self._file.fileno()
+
+    @property
+    def pending(self) -> int:
         """Lines not yet delivered."""
+        return pending_lines(self.path)
 
     def append(self, entry: Mapping[str, Any], sync: bool = False) -> None:
         """Keeps one entry; it survives the end of this process from here on. Waits while the disk is full.
@@ -68,12 +75,19 @@ class Spool:
                 nobody would say again.
         """
         data = (json.dumps(entry) + "\n").encode()
-        with self._lock:
-            patiently(lambda: self._write(data), self._full)
-            self._size += len(data)
-            self.pending += 1
-        if sync:  # outside the lock, for the sender need not wait
+        if self._size > _KEEP_BYTES and self._offset.read() == self._size:
+            self._empty()
+        patiently(lambda: self._write(data), self._full)
+        self._size += len(data)
+        if sync:
             patiently(lambda: os.fdatasync(self._file.fileno()), self._full)
+
+    def close(self) -> None:
+        """Lets go of the files; a spool that has been delivered whole is emptied."""
+        if self._offset.read() == self._size:
+            self._empty()
+        self._offset.close()
+        self._file.close()
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -85,34 +99,45 @@ class Spool:
             raise
 
     def _full(self, error: Exception) -> str | None:
-        return f"no room is left on the disk of {self.path.parent}" if no_room(error) else None
+        return _full(self.path, error)
+
+    def _empty(self) -> None:
+        """Whoever is killed on the way leaves an offset beyond the file, which counts as none; nothing is appended before it is
+        0, on the disk too, or new lines could be skipped."""
+        self._file.truncate(0)
+        self._offset.write(0)
+        self._offset.sync()
+        self._size = 0
+
+
+class SpoolReader:
+    """Takes the lines from a spool that this process holds, or the one that has begun it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = _Offset(path)
 
     def read(self) -> list[Line]:
         """The undelivered lines, oldest first; at most some megabytes at once."""
-        with self._lock:
-            start, size = self._sent, self._size
-        if start == size:
-            return []
+        start = self._offset.read()
         with self.path.open("rb") as file:
             file.seek(start)
-            data = file.read(min(size - start, _READ_BYTES))
+            data = file.read(_READ_BYTES)
             if not data.endswith(b"\n"):
                 data += file.readline()
+        if self._offset.read() != start:  # it was emptied meanwhile, and has new lines perhaps
+            return []
         lines, end = [], start
         for raw in data.splitlines(keepends=True):
             end += len(raw)
             lines.append(Line(raw.decode(errors="replace"), end))
+        if lines and not data.endswith(b"\n"):  # one that is being written
+            lines.pop()
         return lines
 
     def delivered(self, lines: Sequence[Line]) -> None:
         """Marks these lines, the oldest that were not, as sent."""
-        with self._lock:
-            self._sent = lines[-1].end
-            self.pending -= len(lines)
-            if self._sent == self._size and self._size > _KEEP_BYTES:
-                self._empty()
-            else:
-                self._write_offset()
+        self._offset.write(lines[-1].end)
 
     def reject(self, line: Line, error: BaseException) -> None:
         """Puts a line that can never be delivered aside, with the reason."""
@@ -122,26 +147,34 @@ class Spool:
             with rejected_path(self.path).open("a") as file:
                 file.write(text)
 
-        patiently(write, self._full)
+        patiently(write, partial(_full, self.path))
 
     def close(self) -> None:
-        """Lets go of the files; a spool that has been delivered whole is emptied."""
-        with self._lock:
-            if self._sent == self._size:
-                self._empty()
-            os.close(self._offset_fd)
-            self._file.close()
+        self._offset.close()
 
-    def _empty(self) -> None:
-        # The offset first: were the process killed in between, all would be sent again rather than new lines be skipped.
-        self._sent = 0
-        self._write_offset()
-        os.fdatasync(self._offset_fd)
-        self._file.truncate(0)
-        self._size = 0
 
-    def _write_offset(self) -> None:
-        patiently(lambda: os.pwrite(self._offset_fd, b"%020d" % self._sent, 0), self._full)
+class _Offset:
+    """Up to which byte of the spool all is delivered, in its file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = os.open(_sent_path(path), os.O_RDWR | os.O_CREAT, 0o644)
+
+    def read(self) -> int:
+        return int(os.pread(self._fd, 20, 0))
+
+    def write(self, offset: int) -> None:
+        patiently(lambda: os.pwrite(self._fd, b"%020d" % offset, 0), partial(_full, self._path))
+
+    def sync(self) -> None:
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _full(path: Path, error: Exception) -> str | None:
+    return f"no room is left on the disk of {path.parent}" if no_room(error) else None
 
 
 def pending_lines(path: Path) -> int:
@@ -168,6 +201,12 @@ def is_held(path: Path) -> bool:
 def rejected_path(path: Path) -> Path:
     """Where lines lie that the server refused for good."""
     return path.with_suffix(".rejected.jsonl")
+
+
+def rejected_lines(path: Path) -> int:
+    """How many lines of the spool at ``path`` the server has refused so far."""
+    refused = rejected_path(path)
+    return len(refused.read_bytes().splitlines()) if refused.exists() else 0
 
 
 def _take(descriptor: int) -> bool:

@@ -21,6 +21,7 @@ from orchestration.spec.search_space import SearchSpace
 from orchestration.spec.variants import in_words, variant_places
 from orchestration.tracking.dashboard_link import dashboard_link
 from orchestration.tracking.note import NoteRow, sweep_note
+from orchestration.tracking.sender import SenderProcess, SenderThread
 from orchestration.tracking.spool import SPOOL_FILE, SpoolBusy, pending_lines
 from orchestration.tracking.tracker import SweepHeader, Tracker, replay_spool
 from orchestration.trial_state import TrialView
@@ -50,11 +51,14 @@ class Unsent:
 class SweepRecord:
     """The record of one sweep in MLflow.
 
+    Args:
+        apart: sent by a process of its own, so that this one is free for its workers.
+
     Raises:
         LaunchError: another process writes it, and goes on doing so.
     """
 
-    def __init__(self, spec: SweepSpec, text: str, where: Home) -> None:
+    def __init__(self, spec: SweepSpec, text: str, where: Home, apart: bool = False) -> None:
         header = SweepHeader(
             name=spec.name,
             question=spec.question,
@@ -70,7 +74,8 @@ class SweepRecord:
             seeds=spec.seeds,
             confirms=confirmation_tags(spec.confirms, spec.parameters),
         )
-        self.tracker = Tracker(where.tracking_uri, where.artifact_root, where.sweep_dir(spec.name) / SPOOL_FILE, header)
+        spool, sender = where.sweep_dir(spec.name) / SPOOL_FILE, SenderProcess if apart else SenderThread
+        self.tracker = Tracker(where.tracking_uri, where.artifact_root, spool, header, sender)
         self._open(spec.name)
         self._noted_s = 0.0
 

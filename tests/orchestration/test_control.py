@@ -73,9 +73,9 @@ def test_an_order_before_the_driver_looks(tiny: Path, home: Path, monkeypatch: p
     """Between the lock and the first trial, while the study and the record are opened."""
     record = launch.SweepRecord
 
-    def told_meanwhile(*arguments: Any) -> Any:
+    def told_meanwhile(*arguments: Any, **options: Any) -> Any:
         assert order("tiny", resolve_home(home), stop="after") is not None
-        return record(*arguments)
+        return record(*arguments, **options)
 
     monkeypatch.setattr(launch, "SweepRecord", told_meanwhile)
     result = run_sweep(tiny, home=home, debug=True)

@@ -1,5 +1,7 @@
 """Which examples make a batch, and what a batch is.
 
+Like all that loads data, this imports torch only where it draws: a sweep's driver loads them without it.
+
 Legend: B examples, T positions (the longest sentence and its ``</s>``), n words of a sentence.
 """
 
@@ -12,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Generator, Tensor
 
 from vae_core.data.errors import DataError
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Generator, Tensor
+
     from vae_core.data.images import ImageData
     from vae_core.data.text import TextData
 
@@ -95,21 +98,21 @@ def plan_bucketed(lengths: npt.NDArray[np.int64], batch_size: int, generator: Ge
     n, count = len(lengths), _batches(len(lengths), batch_size)
     if generator is None:
         return _cut(np.argsort(lengths, kind="stable"), np.full(max(count - 1, 0), batch_size).cumsum())
-    order = torch.randperm(n, generator=generator).numpy()
+    order = _shuffled(n, generator)
     pools = np.arange(n) // (POOL * batch_size)
     order = order[np.lexsort((lengths[order], pools))]
     sizes = np.full(count, batch_size)
     if short := n % batch_size:
         first = (count - 1) // POOL * POOL
-        sizes[int(torch.randint(first, count, (), generator=generator))] = short
+        sizes[_drawn(first, count, generator)] = short
     batches = _cut(order, sizes[:-1].cumsum())
-    return [batches[place] for place in torch.randperm(count, generator=generator).tolist()]
+    return [batches[place] for place in _shuffled(count, generator).tolist()]
 
 
 def plan_shuffled(n: int, batch_size: int, generator: Generator | None) -> list[npt.NDArray[np.int64]]:
     """Every one of n examples once, in exactly ceil(n / batch_size) batches; without a generator in their own order."""
     count = _batches(n, batch_size)
-    order = np.arange(n) if generator is None else torch.randperm(n, generator=generator).numpy()
+    order = np.arange(n) if generator is None else _shuffled(n, generator)
     return _cut(order, np.full(max(count - 1, 0), batch_size).cumsum())
 
 
@@ -125,6 +128,18 @@ def require_batch(data: TextData | ImageData, batch_size: int) -> None:
             f"training.batch_size is {batch_size}, but train of {data.name} has {n} example{'' if n == 1 else 's'}:"
             f" give at most {n}, or more data"
         )
+
+
+def _shuffled(n: int, generator: Generator) -> npt.NDArray[np.int64]:
+    import torch
+
+    return torch.randperm(n, generator=generator).numpy()
+
+
+def _drawn(low: int, high: int, generator: Generator) -> int:
+    import torch
+
+    return int(torch.randint(low, high, (), generator=generator))
 
 
 def _batches(n: int, batch_size: int) -> int:

@@ -6,15 +6,16 @@ Legend: n images of height H, width W and, where there are any, C channels; B im
 from __future__ import annotations
 
 import difflib
+import gzip
+import importlib.util
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Generator, Tensor
 
 from vae_core.data.arrays import digest, read_only
 from vae_core.data.base_config import short_name
@@ -23,10 +24,12 @@ from vae_core.data.errors import DataError
 from vae_core.data.files import existing_file
 from vae_core.data.labels import Numbers, label_names, label_parts, label_text, number_labels, require_examples
 from vae_core.data.splitting import SPLITS, split_indices
-from vae_core.seeding import Draws
 
 if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
     from vae_core.data.config import Digits, ImageConfig, Npz
+    from vae_core.seeding import Draws
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PixelKind = Literal["dynamic", "static", "grey"]
@@ -97,6 +100,8 @@ class ImageData:
         Raises:
             ValueError: train with dynamic pixels needs a generator to draw them.
         """
+        import torch
+
         place = np.asarray(index, dtype=np.int64)
         assert place.size
         source = self.splits[split]
@@ -112,19 +117,29 @@ class ImageData:
 
 def _uniform(place: npt.NDArray[np.int64], count: int, draws: Draws) -> Tensor:
     """So many numbers in [0, 1) for each example, (B, count)."""
-    if isinstance(draws, Generator):
+    import torch
+
+    if isinstance(draws, torch.Generator):
         return torch.rand(len(place), count, generator=draws)
     return torch.stack([torch.rand(count, generator=draws(int(each))) for each in place])
 
 
 def load_digits(config: Digits) -> ImageData:
     """scikit-learn's 1,797 digits, 8 x 8 with 17 grey levels, split by ``config.split``; the package brings them along."""
-    from sklearn.datasets import load_digits as bundled
-
-    found = bundled()
-    source = ImageSplit((found.images / 16).astype(np.float32), found.target.astype(np.int64) if config.labels else None)
-    names = tuple(str(name) for name in found.target_names) if config.labels else None
+    rows = _bundled_digits()
+    images, digits = rows[:, :-1].reshape(-1, 8, 8), rows[:, -1].astype(np.int64)
+    source = ImageSplit((images / 16).astype(np.float32), digits if config.labels else None)
+    names = tuple(map(str, range(10))) if config.labels else None
     return _image_data({"train": source}, config, "digits", "data.kind: digits", names)
+
+
+def _bundled_digits() -> npt.NDArray[np.float64]:
+    """(1797, 64 grey levels from 0 to 16 and the digit), from where scikit-learn has it, without a second for its import."""
+    package = importlib.util.find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
+    with gzip.open(Path(package.origin).with_name("datasets") / "data" / "digits.csv.gz", "rt") as file:
+        return np.loadtxt(file, delimiter=",")
 
 
 def load_npz(config: Npz) -> ImageData:

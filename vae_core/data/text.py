@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Generator
 
 from vae_core.data.arrays import digest, read_only
 from vae_core.data.base_config import short_name
@@ -24,11 +22,13 @@ from vae_core.data.python_docs import documentation_sentences
 from vae_core.data.sentences import Tokens, detect_tokens, lines, sentences
 from vae_core.data.splitting import SPLITS
 from vae_core.data.vocabulary import WordList
-from vae_core.seeding import Draws
 
 if TYPE_CHECKING:
+    from torch import Generator
+
     from vae_core.data.tables import Cells
     from vae_core.data.text_config import LabelledFiles, PlainText, Prose, PythonDocs, TextConfig, TextFile, TextTable
+    from vae_core.seeding import Draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +97,8 @@ class TextData:
 
     def batch(self, split: str, index: npt.NDArray[np.integer[Any]], generator: Draws | None = None) -> TextBatch:
         """The sentences at these places, in new tensors. ``generator`` is what image data need; text draws nothing."""
+        import torch
+
         source, words = self.splits[split], self.vocabulary
         place = np.asarray(index, dtype=np.int64)
         assert place.size

@@ -12,7 +12,7 @@ import pytest
 
 from dashboards.analyses.annealing import by_schedule
 from dashboards.analyses.comparison import compare
-from dashboards.analyses.cost import efficiency, hours_by_state, timeline
+from dashboards.analyses.cost import efficiency, hours_by_state, most_at_once, timeline
 from dashboards.analyses.effects import effect
 from dashboards.analyses.importance import importance
 from dashboards.analyses.intervals import mean_interval
@@ -235,9 +235,23 @@ def test_time_and_lanes() -> None:
     trials = trials_of(started=at, ended=end, duration_s=[5.0, 5.0, 4.0, 2.0], state=["COMPLETE"] * 3 + ["PRUNED"])
     table = timeline(trials)
     assert table["lane"].tolist() == [0, 1, 0, 1]
+    assert most_at_once(trials) == 2
     assert (table["end_s"] - table["start_s"]).tolist() == [5, 5, 4, 2]
     assert hours_by_state(trials).values.tolist() == [["COMPLETE", 3, 14 / 3600, 14 / 16], ["PRUNED", 1, 2 / 3600, 2 / 16]]
     assert efficiency(trials, sweep_of("x", duration_s=10.0), workers=2) == pytest.approx(0.8)
+
+
+def test_workers_have_the_lanes_of_their_hosts() -> None:
+    """In whatever order they come; a second driver's workers are others than the first's."""
+    began = pd.Timestamp("2026-01-01", tz="UTC")
+    at = [began + pd.Timedelta(seconds=second) for second in (0, 1, 5, 6)]
+    trials = trials_of(started=at, ended=[each + pd.Timedelta(seconds=2) for each in at], worker=["b/7", "a/9", "b/3", "b/7"])
+    table = timeline(trials)
+    assert table["worker"].tolist() == ["b 1", "a 1", "b 2", "b 1"]
+    assert table["lane"].tolist() == [1, 0, 2, 1]
+    assert most_at_once(trials) == 2
+    trials.loc[2, "worker"] = None
+    assert timeline(trials)[["worker", "lane"]].values.tolist() == [["", 0], ["", 1], ["", 0], ["", 1]]
 
 
 def test_a_lane_is_shared_by_no_two_at_once() -> None:

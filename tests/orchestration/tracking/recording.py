@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.tracking.outage import quiet_mlflow
+from orchestration.tracking.sender import Sender, SenderThread
 from orchestration.tracking.tracker import SweepHeader, Tracker
 from vae_core.config import TrialConfig
 
@@ -33,8 +34,8 @@ def header(name: str, question: str = "Why?") -> SweepHeader:
     return SweepHeader(name, question, "val/neg_elbo", "minimize", "tpe", 12, ["objective.beta"], f"name: {name}\n")
 
 
-def opened(store: Path, name: str, uri: str | None = None) -> Tracker:
-    tracker = Tracker(uri or uri_of(store), store / "artifacts", spool_of(store, name), header(name))
+def opened(store: Path, name: str, uri: str | None = None, sender: Callable[[str, Path], Sender] = SenderThread) -> Tracker:
+    tracker = Tracker(uri or uri_of(store), store / "artifacts", spool_of(store, name), header(name), sender)
     tracker.open()
     return tracker
 

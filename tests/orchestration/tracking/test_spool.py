@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from orchestration.tracking.spool import Spool, SpoolBusy, is_held, pending_lines, rejected_path
+from orchestration.tracking.spool import Spool, SpoolBusy, SpoolReader, is_held, pending_lines, rejected_lines, rejected_path
 
 
-def numbers(spool: Spool) -> list[int]:
-    return [json.loads(line.text)["n"] for line in spool.read()]
+def numbers(reader: SpoolReader) -> list[int]:
+    return [json.loads(line.text)["n"] for line in reader.read()]
+
+
+def after_a_crash(path: Path) -> list[int]:
+    """What the next process to hold the spool finds to send."""
+    Spool(path)
+    return numbers(SpoolReader(path))
 
 
 @pytest.fixture
@@ -21,13 +30,14 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_is_appended_is_read_in_order_until_delivered(path: Path) -> None:
     spool = Spool(path)
+    reader = SpoolReader(path)
     for n in range(5):
         spool.append({"n": n})
-    assert numbers(spool) == [0, 1, 2, 3, 4]
-    for line in spool.read()[:2]:
-        spool.delivered([line])
+    assert numbers(reader) == [0, 1, 2, 3, 4]
+    for line in reader.read()[:2]:
+        reader.delivered([line])
     spool.append({"n": 5})
-    assert numbers(spool) == [2, 3, 4, 5]
+    assert numbers(reader) == [2, 3, 4, 5]
     assert spool.pending == pending_lines(path) == 4
 
 
@@ -35,11 +45,11 @@ def test_a_later_process_finds_what_was_not_delivered(path: Path) -> None:
     first = Spool(path)
     for n in range(4):
         first.append({"n": n})
-    first.delivered([first.read()[0]])
+    reader = SpoolReader(path)
+    reader.delivered([reader.read()[0]])
     first.close()
-    second = Spool(path)
-    assert numbers(second) == [1, 2, 3]
-    assert second.pending == 3
+    assert after_a_crash(path) == [1, 2, 3]
+    assert pending_lines(path) == 3
 
 
 def test_nothing_is_lost_without_close(path: Path) -> None:
@@ -49,7 +59,7 @@ def test_nothing_is_lost_without_close(path: Path) -> None:
     copy = path.parent.parent / "copy" / path.name
     copy.parent.mkdir()
     copy.write_bytes(path.read_bytes())
-    assert numbers(Spool(copy)) == [7]
+    assert after_a_crash(copy) == [7]
 
 
 def test_a_torn_last_line_is_dropped_and_does_not_spoil_the_next(path: Path) -> None:
@@ -57,7 +67,7 @@ def test_a_torn_last_line_is_dropped_and_does_not_spoil_the_next(path: Path) -> 
     path.write_text('{"n": 0}\n{"n": 1, "tor')
     spool = Spool(path)
     spool.append({"n": 2})
-    assert numbers(spool) == [0, 2]
+    assert numbers(SpoolReader(path)) == [0, 2]
     assert spool.pending == 2
 
 
@@ -66,10 +76,11 @@ def test_without_a_usable_offset_all_is_sent_again(path: Path, offset: str) -> N
     spool = Spool(path)
     for n in range(3):
         spool.append({"n": n})
-    spool.delivered([spool.read()[1]])
-    spool._file.close()
+    reader = SpoolReader(path)
+    reader.delivered([reader.read()[1]])
+    spool.close()
     path.with_suffix(".sent").write_text(offset)
-    assert numbers(Spool(path)) == [0, 1, 2]
+    assert after_a_crash(path) == [0, 1, 2]
 
 
 def test_one_process_at_a_time(path: Path) -> None:
@@ -86,21 +97,23 @@ def test_one_process_at_a_time(path: Path) -> None:
 def test_a_delivered_spool_is_emptied_and_used_again(path: Path) -> None:
     spool = Spool(path)
     spool.append({"n": 0})
-    spool.delivered([spool.read()[0]])
+    reader = SpoolReader(path)
+    reader.delivered(reader.read())
     spool.close()
     assert path.read_bytes() == b""
     spool = Spool(path)
     spool.append({"n": 1})
-    assert numbers(spool) == [1]
+    assert numbers(reader) == [1]
 
 
 def test_a_long_sweep_does_not_fill_the_disk(path: Path) -> None:
     spool = Spool(path)
+    reader = SpoolReader(path)
     largest = 0
     for n in range(60):
         spool.append({"n": n, "text": "x" * 100_000})
-        assert numbers(spool) == [n]
-        spool.delivered([spool.read()[0]])
+        assert numbers(reader) == [n]
+        reader.delivered(reader.read())
         largest = max(largest, path.stat().st_size)
     assert largest < 2 << 20
 
@@ -110,16 +123,67 @@ def test_more_than_one_read_takes_comes_in_order(path: Path) -> None:
     for n in range(60):
         spool.append({"n": n, "text": "x" * 100_000})
     seen: list[int] = []
-    while lines := spool.read():
+    reader = SpoolReader(path)
+    while lines := reader.read():
         seen += [json.loads(line.text)["n"] for line in lines]
-        spool.delivered([lines[-1]])
+        reader.delivered([lines[-1]])
     assert seen == list(range(60))
+
+
+def test_one_side_writes_while_the_other_reads_and_nothing_is_missed(path: Path) -> None:
+    """Some forty times on the way the spool is delivered whole, and emptied before the next line."""
+    spool, seen, last = Spool(path), [], 4_000
+
+    def read() -> None:
+        reader = SpoolReader(path)
+        while not seen or seen[-1] < last:
+            if lines := reader.read():
+                seen.extend(json.loads(line.text)["n"] for line in lines)
+                reader.delivered(lines)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    emptied = 0
+    for n in range(last + 1):
+        before = path.stat().st_size
+        spool.append({"n": n, "text": "x" * 10_000})
+        emptied += path.stat().st_size < before
+        if n % 150 == 149:  # the reader catches up
+            time.sleep(0.02)
+    thread.join(timeout=60)
+    assert seen == list(range(last + 1))
+    assert emptied > 5
+
+
+def test_a_line_that_is_being_written_is_not_read(path: Path) -> None:
+    spool = Spool(path)
+    spool.append({"n": 0})
+    with path.open("ab") as file:
+        file.write(b'{"n": 1, "te')
+    assert numbers(SpoolReader(path)) == [0]
+
+
+def test_whoever_is_killed_while_the_spool_is_emptied_loses_nothing(path: Path) -> None:
+    """The lines are gone already, and the offset still says how many there were."""
+    spool = Spool(path)
+    for n in range(3):
+        spool.append({"n": n})
+    reader = SpoolReader(path)
+    reader.delivered(reader.read())
+    os.truncate(path, 0)
+    assert reader.read() == []
+    spool._file.close()
+    Spool(path).append({"n": 3})
+    assert numbers(SpoolReader(path)) == [3]
 
 
 def test_rejected_lines_are_kept_with_their_reason(path: Path) -> None:
     spool = Spool(path)
     spool.append({"n": 0})
-    spool.reject(spool.read()[0], ValueError("no such thing"))
+    assert rejected_lines(path) == 0
+    reader = SpoolReader(path)
+    reader.reject(reader.read()[0], ValueError("no such thing"))
+    assert rejected_lines(path) == 1
     kept = json.loads(rejected_path(path).read_text())
     assert kept == {"error": "ValueError: no such thing", "entry": '{"n": 0}'}
 
@@ -131,8 +195,6 @@ def test_nothing_pends_where_there_is_no_spool(path: Path) -> None:
 
 def test_a_power_cut_takes_nothing_that_was_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the disk is known to hold is what it held at the last sync; the rest may be gone."""
-    import os
-
     synced = {"bytes": 0}
     real = os.fdatasync
 
@@ -150,7 +212,7 @@ def test_a_power_cut_takes_nothing_that_was_synced(path: Path, monkeypatch: pyte
     after = path.parent.parent / "after" / path.name
     after.parent.mkdir()
     after.write_bytes(path.read_bytes()[: synced["bytes"]])
-    assert numbers(Spool(after)) == [0, 1]
+    assert after_a_crash(after) == [0, 1]
 
 
 def test_an_offset_beyond_the_file_skips_no_later_line(path: Path) -> None:
@@ -164,4 +226,4 @@ def test_an_offset_beyond_the_file_skips_no_later_line(path: Path) -> None:
     again.parent.mkdir()
     for file in path.parent.iterdir():
         (again.parent / file.name).write_bytes(file.read_bytes())
-    assert numbers(Spool(again)) == [0, 1]
+    assert after_a_crash(again) == [0, 1]

@@ -19,7 +19,7 @@ import pytest
 
 from orchestration.tracking import tracker as tracker_module
 from orchestration.tracking.records import Records
-from orchestration.tracking.spool import Spool, pending_lines, rejected_path
+from orchestration.tracking.spool import SpoolReader, pending_lines, rejected_path
 from orchestration.tracking.tracker import replay_spool
 from tests.orchestration.tracking.recording import (
     DEAD_SERVER,
@@ -123,7 +123,7 @@ def test_what_ends_the_sender_does_not_end_the_sweep(
     store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Spool, "read", lambda self: 1 / 0)
+        patch.setattr(SpoolReader, "read", lambda self: 1 / 0)
         tracker = opened(store, "dead")
         until(lambda: tracker.trouble is not None)
         start(tracker)

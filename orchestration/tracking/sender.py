@@ -1,0 +1,199 @@
+"""What carries a sweep's spool to MLflow meanwhile: a thread of the driver, or a process of its own.
+
+MLflow's client is Python: as a thread it takes every other moment of the driver, so that workers wait for the driver's word. The
+process knows only the spool, as any later command does. It goes when the driver goes, however that ends; if it is killed, another
+takes its place and finds by the spool how far it came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from orchestration.patience import NOTICES, notice
+from orchestration.tracking.delivery import Delivery
+from orchestration.tracking.records import Records
+from orchestration.tracking.spool import Spool, SpoolReader
+
+_REQUEST_S = 15.0
+"""A request that is under way when the time is over may take so long."""
+_NICE = 10
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
+"""Before a process that was killed is begun again."""
+
+
+class Sender(Protocol):
+    """Sends what is in a spool and what will be."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is sent, as far as is known; None while all goes well."""
+
+    def start(self, spool: Spool) -> None:
+        """Begins to send, and returns at once."""
+
+    def finish(self, timeout: float) -> None:
+        """Returns when all is sent, or after so many seconds and what a request under way may take."""
+
+
+class SenderThread:
+    """A thread of this process."""
+
+    def __init__(self, uri: str, artifact_root: Path) -> None:
+        self._delivery = Delivery(Records(uri, artifact_root))
+
+    @property
+    def trouble(self) -> str | None:
+        return self._delivery.trouble
+
+    def start(self, spool: Spool) -> None:
+        reader = SpoolReader(spool.path)
+        self._thread = threading.Thread(target=self._delivery.run, args=(reader,), name="mlflow-sender", daemon=True)
+        self._thread.start()
+
+    def finish(self, timeout: float) -> None:
+        self._delivery.finish(timeout)
+        self._thread.join(timeout + _REQUEST_S)
+
+
+class SenderProcess:
+    """A process of its own, which a thread of this one listens to and replaces if need be."""
+
+    def __init__(self, uri: str, artifact_root: Path) -> None:
+        self._uri, self._artifact_root = uri, artifact_root
+        self.trouble: str | None = None
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._deadline: float | None = None
+        self._finishing = threading.Event()
+
+    def start(self, spool: Spool) -> None:
+        self._spool = spool
+        self._begin()
+        self._listener = threading.Thread(target=self._listen, name="mlflow-sender", daemon=True)
+        self._listener.start()
+
+    def finish(self, timeout: float) -> None:
+        with self._lock:
+            self._deadline = time.monotonic() + timeout
+            self._finishing.set()
+            self._tell_deadline()
+        self._listener.join(timeout + _REQUEST_S)
+        with self._lock:
+            assert self._process is not None
+            if self._process.poll() is None:
+                self.trouble = self.trouble or "MLflow has not answered in time"
+                self._process.kill()
+                self._process.wait()
+
+    def _begin(self) -> None:
+        """Its order goes by its standard input: an address can hold a password, and others see a process's arguments."""
+        root = str(Path(__file__).parents[2])
+        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        with self._lock:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", f"from {__name__} import main; main()"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                pass_fds=[self._spool.fileno()],  # with its lock: none other may send before both are gone
+                start_new_session=True,  # Ctrl-C is for the driver, which still has things to say
+            )
+            order = {"uri": self._uri, "artifact_root": str(self._artifact_root), "spool": str(self._spool.path)}
+            self._tell(order)
+            self._tell_deadline()
+
+    def _tell_deadline(self) -> None:
+        if self._deadline is not None:
+            self._tell({"finish": max(0.0, self._deadline - time.monotonic())})
+
+    def _tell(self, what: dict[str, Any]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it is gone: the listener sees to that
+            self._process.stdin.write(json.dumps(what) + "\n")
+            self._process.stdin.flush()
+
+    def _listen(self) -> None:
+        pause = _FIRST_PAUSE_S
+        while True:
+            began_s = time.monotonic()
+            assert self._process is not None
+            if self._hear(self._process):
+                return
+            self.trouble = f"the process that sends records to MLflow has ended ({_how_it_ended(self._process.wait())})"
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                return
+            if time.monotonic() - began_s > _LONGEST_PAUSE_S:
+                pause = _FIRST_PAUSE_S
+            notice(f"{self.trouble}; it is begun again")
+            self._finishing.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            self._begin()
+
+    def _hear(self, process: subprocess.Popen[str]) -> bool:
+        """Passes on what the process says, until it is gone; whether it ended as it should."""
+        assert process.stdout is not None
+        ended = False
+        for line in process.stdout:
+            said = json.loads(line)
+            if "notice" in said:
+                notice(said["notice"])
+            else:
+                self.trouble, ended = said["trouble"], True
+        process.wait()
+        return ended
+
+
+def _how_it_ended(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+class _Notices(logging.Handler):
+    """Hands notices to the driver, which knows where they belong."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__()
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(json.dumps({"notice": record.getMessage()}), file=self._out, flush=True)
+
+
+def _follow(delivery: Delivery) -> None:
+    """Hears the driver's word, and goes when the driver is gone: whoever goes on with the sweep sends the rest."""
+    for line in sys.stdin:
+        delivery.finish(json.loads(line)["finish"])
+    os._exit(1)
+
+
+def _step_back() -> None:
+    """Training goes first where there is not enough for both."""
+    os.nice(_NICE)
+    with contextlib.suppress(OSError):  # Linux may weigh sessions and not processes
+        Path("/proc/self/autogroup").write_text(str(_NICE))
+
+
+def main() -> None:
+    """The process: its order is the first line of its standard input."""
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print is no word to the driver
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # a notice is the driver's to print
+    _step_back()
+    order = json.loads(sys.stdin.readline())
+    logger = logging.getLogger(NOTICES)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_Notices(out))
+    delivery = Delivery(Records(order["uri"], Path(order["artifact_root"])))
+    threading.Thread(target=_follow, args=(delivery,), daemon=True).start()
+    delivery.run(SpoolReader(Path(order["spool"])))
+    print(json.dumps({"trouble": delivery.trouble}), file=out, flush=True)
