@@ -37,7 +37,7 @@ def keep_pictures(images: Mapping[str, Images], directory: Path, trial: str, epo
         stem = _stem(folder, key, trial, epoch, now_ms)
         picture = picture_of(image, scale)
         picture.save(folder / f"{stem}.png")
-        picture.save(folder / f"{stem}+compressed.webp", lossless=True)
+        picture.save(folder / f"{stem}+compressed.webp", lossless=True, quality=0, method=0)  # at least effort: every trial waits
     return folder
 
 

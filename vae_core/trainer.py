@@ -157,8 +157,11 @@ class Trainer:
         return {"best/epoch": float(best.epoch), **values}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the rest of training depends on, as an independent copy: tensors and plain values only."""
-        state = {
+        """All that the rest of training depends on: plain values and tensors, which are the trainer's own, as torch has it.
+
+        Copy what is to outlast the next step; a copy at every checkpoint would cost as much time as writing it, and memory.
+        """
+        return {
             "config": self.config.fingerprint(),
             "data": self._data.fingerprint,
             "model": weights_of(self.model),
@@ -169,7 +172,6 @@ class Trainer:
             "history": [record.to_dict() for record in self.history],
             "outcome": None if self.outcome is None else asdict(self.outcome),
         }
-        return copy.deepcopy(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Puts training to where the state was taken; what follows is bitwise the same on a CPU.

@@ -84,7 +84,7 @@ def test_what_becomes_of_the_optimiser_s_state(image_config: MakeConfig, digits:
         run = trainer.run()
         best = None
         while (record := next(run)).improved:
-            best = trainer.state_dict()
+            best = copy.deepcopy(trainer.state_dict())
         assert best is not None
         now = copy.deepcopy(trainer._updates.state_dict())
         trainer._kept.roll_back_if_due(record.epoch, record.epoch - 1)
