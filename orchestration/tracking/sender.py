@@ -40,8 +40,9 @@ class Sender(Protocol):
     def start(self, spool: Spool) -> None:
         """Begins to send, and returns at once."""
 
-    def finish(self, timeout: float) -> None:
-        """Returns when all is sent, or after so many seconds and what a request under way may take."""
+    def finish(self, timeout: float) -> bool:
+        """Returns when all is sent, or after so many seconds and what a request under way may take; whether nothing is sent from
+        here on."""
 
 
 class SenderThread:
@@ -59,9 +60,10 @@ class SenderThread:
         self._thread = threading.Thread(target=self._delivery.run, args=(reader,), name="mlflow-sender", daemon=True)
         self._thread.start()
 
-    def finish(self, timeout: float) -> None:
+    def finish(self, timeout: float) -> bool:
         self._delivery.finish(timeout)
         self._thread.join(timeout + _REQUEST_S)
+        return not self._thread.is_alive()
 
 
 class SenderProcess:
@@ -81,7 +83,7 @@ class SenderProcess:
         self._listener = threading.Thread(target=self._listen, name="mlflow-sender", daemon=True)
         self._listener.start()
 
-    def finish(self, timeout: float) -> None:
+    def finish(self, timeout: float) -> bool:
         with self._lock:
             self._deadline = time.monotonic() + timeout
             self._finishing.set()
@@ -93,6 +95,7 @@ class SenderProcess:
                 self.trouble = self.trouble or "MLflow has not answered in time"
                 self._process.kill()
                 self._process.wait()
+        return True
 
     def _begin(self) -> None:
         """Its order goes by its standard input: an address can hold a password, and others see a process's arguments."""
@@ -100,7 +103,7 @@ class SenderProcess:
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         with self._lock:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", f"from {__name__} import main; main()"],
+                [sys.executable, "-P", "-c", f"from {__name__} import main; main()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -108,7 +111,7 @@ class SenderProcess:
                 pass_fds=[self._spool.fileno()],  # with its lock: none other may send before both are gone
                 start_new_session=True,  # Ctrl-C is for the driver, which still has things to say
             )
-            order = {"uri": self._uri, "artifact_root": str(self._artifact_root), "spool": str(self._spool.path)}
+            order = {"uri": self._uri, "artifact_root": str(self._artifact_root), "spool": str(self._spool.path.absolute())}
             self._tell(order)
             self._tell_deadline()
 
@@ -136,20 +139,27 @@ class SenderProcess:
             if time.monotonic() - began_s > _LONGEST_PAUSE_S:
                 pause = _FIRST_PAUSE_S
             notice(f"{self.trouble}; it is begun again")
-            self._finishing.wait(pause)
+            if self._finishing.is_set():
+                time.sleep(pause)
+            else:
+                self._finishing.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
-            self._begin()
+            with contextlib.suppress(OSError):  # no process can be begun just now: the one before is still gone
+                self._begin()
 
     def _hear(self, process: subprocess.Popen[str]) -> bool:
         """Passes on what the process says, until it is gone; whether it ended as it should."""
         assert process.stdout is not None
         ended = False
-        for line in process.stdout:
-            said = json.loads(line)
-            if "notice" in said:
-                notice(said["notice"])
-            else:
-                self.trouble, ended = said["trouble"], True
+        with process.stdout as lines:
+            for line in lines:
+                if not line.endswith("\n"):  # it was killed amid a word
+                    break
+                said = json.loads(line)
+                if "notice" in said:
+                    notice(said["notice"])
+                else:
+                    self.trouble, ended = said["trouble"], True
         process.wait()
         return ended
 

@@ -170,8 +170,8 @@ class Tracker:
         A request under way when the time is over may take its own timeout longer.
         """
         assert self._spool is not None
-        self._sender.finish(timeout)
-        self._spool.close()
+        if self._sender.finish(timeout):  # else it is held as long as this process lives: none other may send meanwhile
+            self._spool.close()
         return self.pending
 
     @property

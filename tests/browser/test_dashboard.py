@@ -93,7 +93,9 @@ def test_from_the_sweeps_to_a_sample(tab: Any, served: str) -> None:
     tab.get_by_text("Samples from the prior, 1 of 10").wait_for()
     tab.get_by_role("button", name="Next").click()
     tab.get_by_text("Samples from the prior, 2 of 10").wait_for()
-    assert tab.locator("[data-testid=stImage] img").evaluate("image => image.naturalWidth") >= 320
+    tab.wait_for_function(
+        "document.querySelector('[data-testid=stImage] img')?.naturalWidth >= 320"
+    )  # it arrives behind the text
 
 
 def test_a_pasted_address_opens_the_filtered_view(tab: Any, served: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,29 @@ def test_the_address_filters() -> None:
     assert "by the filters" not in told(by_rate)
     assert "87.25 among 2 ranked" in told(by_rate), "the answer stays that of the sweep"
     assert list(by_rate.dataframe[0].value["trial"]) == ["0", "1", "2", "3"], "both have one rate: by number, and not by −ELBO"
+
+
+def test_figures_are_drawn_once_and_anew_for_another_choice(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboards.app import drawings, reading
+
+    drawings._kept().clear()
+    own, drawn = drawings.figures, []
+    monkeypatch.setattr(drawings, "figures", lambda *of: drawn.append(len(of[0])) or own(*of))
+
+    def shown(**query: str) -> list[str]:
+        return [chart.proto.spec for chart in opened("sweep", sweep=NAME, **query).get("plotly_chart")]
+
+    first = shown()
+    assert len(first) > 1
+    assert shown() == first
+    assert drawn == [4]
+    assert shown(state="PRUNED") != first
+    assert drawn == [4, 1]
+    store = demo / "mlflow.db"
+    os.utime(store, ns=(store.stat().st_atime_ns, store.stat().st_mtime_ns + 1_000_000_000))
+    reading.stamp.clear()  # it is looked at every few seconds
+    assert shown() == first
+    assert drawn == [4, 1, 4]
 
 
 def test_the_first_trial_of_a_sweep_begins_while_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
