@@ -3,8 +3,8 @@
     python -m benchmarks.step_profile text [--data DIR] [--precision bfloat16] [--steps 20]
     python -m benchmarks.step_profile image [--images mnist.npz] [--steps 200]
 
-The models and the data are those of ``benchmarks.trainer``. Each operation counts by its own time (what it calls counts for that),
-for the innermost known part among its callers. What the profiler itself costs lies mostly in "Python and the rest".
+The models and the data are those of ``benchmarks.trainer``. Each operation counts by its own time (what it calls counts for
+itself), for the innermost known part among its callers. What the profiler itself costs lies mostly in "Python and the rest".
 """
 
 from __future__ import annotations
