@@ -201,15 +201,9 @@ def _faults(name: str, answer: Any, here: Sight, directory: Path) -> Iterator[st
             yield f"{name} has {'another' if digest else 'no'} {file}" + (" than this machine" if digest else "")
 
 
-def room(there: dict[str, float], wanted: Resources) -> int:
-    """How many trials a machine that has ``there`` could hold."""
-    each = {name: size for name, size in (("CPU", wanted.cpu), ("GPU", wanted.gpu)) if size}
-    return min(int(there.get(name, 0.0) / size + 1e-9) for name, size in each.items())
-
-
 def fits(there: dict[str, float], wanted: Resources) -> bool:
     """Whether a machine that has ``there`` could hold a trial."""
-    return room(there, wanted) > 0
+    return wanted.cpu <= there.get("CPU", 0.0) and wanted.gpu <= there.get("GPU", 0.0)
 
 
 def described(node: dict[str, Any]) -> str:

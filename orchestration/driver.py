@@ -272,6 +272,11 @@ class Driver:
         return sum(not view.waiting for view in self._running.values())
 
     @property
+    def unbegun(self) -> int:
+        """How many trials have been handed out whose workers have not had a word yet."""
+        return len(self._unsaid)
+
+    @property
     def total_trials(self) -> int:
         """How many trials the sweep has when nothing ends it earlier."""
         return self._search.total

@@ -12,7 +12,7 @@ class DriverBusy(LaunchError):
 
 
 class RayAway(RuntimeError):
-    """Ray does not begin, and the sweep is there already: it can be gone on with."""
+    """Ray does not begin on this machine; the sweep, where it was there already, can be gone on with."""
 
 
 class StudyRefused(LaunchError):

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _SETTLE_S = 5.0
-"""An import takes less; a download need not be waited for."""
+"""NumPy's import and most files take less; a download need not be waited for."""
 
 
 class Later(Generic[T]):

@@ -25,7 +25,7 @@ from orchestration.notices import notices_kept
 from orchestration.notify import Notifier
 from orchestration.own_ray import own_ray
 from orchestration.replicates import make_search, resume_search
-from orchestration.signals import signals_end
+from orchestration.signals import heard_wherever_it_falls, signals_end
 from orchestration.spec import SearchSpace, SweepSpec, load_sweep, make_trial_config, spec_text
 from orchestration.spec.early_terminate import Pbt
 from orchestration.spec.parameters import Choices, Variants
@@ -112,12 +112,16 @@ def run_sweep(
     require_access(where)
     require_devices(spec.resources, address, debug)
     earlier = sources(spec, where)
-    loading = Later(partial(_load_data, spec, debug))
-    with contextlib.ExitStack() as stack:
-        stack.callback(loading.settle)
-        if address is None and not debug:
-            stack.enter_context(own_ray(spec.resources))  # which takes as long as the loading, and most of it is waiting
-        data = loading.result()
+    with contextlib.ExitStack() as stack, heard_wherever_it_falls():
+        ray = stack.enter_context(contextlib.ExitStack())
+        if debug or address is not None:
+            data = _load_data(spec)
+        else:
+            prepare_ray()  # before the data bring NumPy along, whose threads it sets
+            loading = Later(partial(_load_data, spec))
+            stack.callback(loading.settle)
+            ray.enter_context(own_ray(spec.resources))  # which takes as long as the loading, and most of it is waiting
+            data = loading.result()
         _make_directory(where.sweep_dir(spec.name))
         stack.enter_context(only_driver(spec.name, where))
         stack.enter_context(attached(address, spec, where))
@@ -128,7 +132,7 @@ def run_sweep(
             used_by_several_machines(where.root)
         search = make_search(spec, where.study_url(spec.name), text)
         _warm(search, spec, earlier, data, console)
-        return _drive(spec, text, where, search, data, debug, console)
+        return _drive(spec, text, where, search, data, debug, console, ray)
 
 
 def resume_sweep(
@@ -155,7 +159,9 @@ def resume_sweep(
     where = resolve_home(where.root, tracking_uri_of(name, where))
     require_access(where)
     require_devices(spec.resources, address, debug)
-    data = _load_data(spec, debug)
+    if not debug:
+        prepare_ray()  # as in the first start, or what NumPy computes for a sampler could differ in its last bits
+    data = _load_data(spec)
     _make_directory(where.sweep_dir(name))
     with only_driver(name, where), attached(address, spec, where):
         if run_cap is not None:
@@ -171,7 +177,7 @@ def resume_sweep(
         where.sweep_file(name).write_text(text)
         if not search.warm:  # killed before all was told
             _warm(search, spec, sources(spec, where), data, console)
-        return _drive(spec, text, where, search, data, debug, console)
+        return _drive(spec, text, where, search, data, debug, console, contextlib.ExitStack())
 
 
 def _with_cap(spec: SweepSpec, run_cap: int) -> SweepSpec:
@@ -202,7 +208,13 @@ def _drive(
     data: TextData | ImageData | None,
     debug: bool,
     console: Console | None,
+    ray: contextlib.ExitStack,
 ) -> SweepResult:
+    """Drives the sweep to its end.
+
+    Args:
+        ray: closes a Ray that was begun for it, which goes before the driver has had its last word: no worker outlives that.
+    """
     from orchestration.display import Display
 
     record = SweepRecord(spec, text, where, apart=not debug)
@@ -224,7 +236,8 @@ def _drive(
 
                     launch_debug.run(driver, data)
                 else:
-                    with own_ray(spec.resources):
+                    with ray:
+                        ray.enter_context(own_ray(spec.resources))
                         from orchestration import launch_ray
 
                         launch_ray.run(driver, data)
@@ -261,10 +274,8 @@ def _make_directory(path: Path) -> None:
         raise LaunchError(f"cannot keep a sweep in {path}: {error.strerror}; choose another home with --home") from error
 
 
-def _load_data(spec: SweepSpec, debug: bool) -> TextData | ImageData | None:
+def _load_data(spec: SweepSpec) -> TextData | ImageData | None:
     """The data set that all trials share; None where a parameter changes it, so that each worker loads its own.
-
-    Imports the launcher on the way, which takes its time too.
 
     Raises:
         DataError: it cannot be read, or has fewer examples than the largest batch that is searched.
@@ -278,7 +289,4 @@ def _load_data(spec: SweepSpec, debug: bool) -> TextData | ImageData | None:
         assert not isinstance(parameter, Choices | Variants), "a batch size is no family"
         assignment[BATCH_SIZE] = max(corners(parameter))
     data = load_shared(make_trial_config(spec, assignment))
-    if not debug:
-        prepare_ray()
-        from orchestration import launch_ray  # noqa: F401
     return None if any(name.startswith("data.") for name in space.names) else data

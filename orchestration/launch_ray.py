@@ -22,7 +22,6 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from orchestration.cluster import room
 from orchestration.driver import Driver
 from orchestration.errors import LaunchError
 from orchestration.messages import Message
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 RETRIES = 2
 """How often a trial whose worker died is taken up again from its checkpoint."""
 _LOOK_EVERY_S = 1.0
-"""At what Ray has, which changes where machines come and go."""
+"""At what Ray has free."""
 
 
 def run(driver: Driver, data: TextData | ImageData | None) -> None:
@@ -107,8 +106,8 @@ class _HoldsDriver:
 class DriverSearcher(_HoldsDriver, Searcher):  # type: ignore[misc]
     """Hands out the driver's next job, at most so many at once.
 
-    Tune asks until it gets none, so that all workers start together. Where no number is set, one job more is handed out than
-    there is room for: it begins as soon as another ends, and a cluster that grows by demand sees one.
+    Tune asks until it gets none, so that all workers start together: as many jobs are handed out as there is free room for, and
+    one more, which begins as soon as another trial ends, and by which a cluster that grows by demand sees that there is some.
     """
 
     def __init__(self, driver: Driver) -> None:
@@ -117,7 +116,8 @@ class DriverSearcher(_HoldsDriver, Searcher):  # type: ignore[misc]
         self._room, self._looked_s = 0, -math.inf
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._driver.at_work >= self._at_once():
+        at_once = self._driver.at_once
+        if (at_once is not None and self._driver.at_work >= at_once) or self._driver.unbegun > self._free():
             return None
         job = self._driver.next_job()
         if job is not None:
@@ -125,16 +125,14 @@ class DriverSearcher(_HoldsDriver, Searcher):  # type: ignore[misc]
             return {"job": json.dumps(job.to_dict())}
         return None if self._driver.waits else Searcher.FINISHED
 
-    def _at_once(self) -> int:
-        if self._driver.at_once is not None:
-            return self._driver.at_once
+    def _free(self) -> int:
+        """How many trials Ray has room for just now."""
         if time.monotonic() - self._looked_s > _LOOK_EVERY_S:
-            self._room, self._looked_s = self._count_room(), time.monotonic()
-        return self._room + 1
-
-    def _count_room(self) -> int:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        return sum(room(node, self._driver.spec.resources) for node in nodes)
+            there, wanted = ray.available_resources(), self._driver.spec.resources
+            each = {name: size for name, size in (("CPU", wanted.cpu), ("GPU", wanted.gpu)) if size}
+            self._room = min(int(there.get(name, 0.0) / size + 1e-9) for name, size in each.items())
+            self._looked_s = time.monotonic()
+        return self._room
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: the driver has heard the trial's last message."""

@@ -26,7 +26,7 @@ def signals_end(driver: Driver) -> Iterator[None]:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)} if in_main_thread() else {}
     try:
-        with _heard_wherever_it_falls():
+        with heard_wherever_it_falls():
             yield
     finally:
         for number, handler in before.items():
@@ -34,7 +34,7 @@ def signals_end(driver: Driver) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _heard_wherever_it_falls() -> Iterator[None]:
+def heard_wherever_it_falls() -> Iterator[None]:
     """An interrupt that falls where nothing can be raised, as in the callbacks of an import's locks, comes again a moment later.
 
     Python would print it with a traceback, and forget it.

@@ -25,21 +25,20 @@ def hours_by_state(trials: pd.DataFrame) -> pd.DataFrame:
 def timeline(trials: pd.DataFrame) -> pd.DataFrame:
     """Each trial that has begun, in its worker's lane: ``trial, state, lane, worker, start_s, end_s``, since the first one began.
 
-    Workers are counted on each host in the order in which they came. Where the record does not name them, lanes are as few as the
-    overlaps allow, and have no name. A trial that went on after a pause ends where it ended, so its bar holds the pause too, in
-    the lane of its last worker. One that still runs has no end.
+    Workers are counted on each host in the order in which they came. Trials of which no worker had a word, and those of older
+    records, lie behind the named lanes, in as few as their overlaps allow. A trial that went on after a pause ends where it
+    ended, so its bar holds the pause too, in the lane of its last worker. One that still runs has no end.
     """
     begun = trials[trials["started"].notna()].sort_values(["started", "trial"])
     if begun.empty:
         return pd.DataFrame({"trial": [], "state": [], "lane": [], "worker": [], "start_s": [], "end_s": []})
     start, end = _seconds(begun)
-    if "worker" in begun and begun["worker"].notna().all():
-        names = _names(begun["worker"])
-        lanes = [list(names).index(worker) for worker in begun["worker"]]
-        shown = [names[worker] for worker in begun["worker"]]
-    else:
-        lanes = _lanes(start, end)
-        shown = [""] * len(lanes)
+    workers = begun["worker"].fillna("") if "worker" in begun else pd.Series("", begun.index)
+    names = _names(workers[workers != ""])
+    places = {worker: place for place, worker in enumerate(names)}
+    others = iter(_lanes(start[workers == ""], end[workers == ""]))
+    lanes = [places[worker] if worker else len(places) + next(others) for worker in workers]
+    shown = [names.get(worker, "") for worker in workers]
     columns = {"trial": begun["trial"], "state": begun["state"], "lane": lanes, "worker": shown, "start_s": start, "end_s": end}
     return pd.DataFrame(columns).reset_index(drop=True)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.app import reading
 from dashboards.page.figures import figures
 
 if TYPE_CHECKING:
@@ -23,20 +22,21 @@ _KEPT = 8
 def drawings(
     key: Hashable, trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame, kl: pd.DataFrame
 ) -> Iterator[Drawing]:
-    """``figures``, one after the other as they are drawn; from what is kept, if the store has not changed.
+    """``figures``, one after the other as they are drawn; from what is kept, if they were drawn of the same.
 
     Args:
-        key: which sweep this is, and what was chosen on its page.
+        key: of what they are drawn: the version of the store from before it was read, the sweep, and what was chosen on its page.
     """
-    kept, place = _kept(), (reading.version(), key)
-    if (there := kept.get(place)) is not None:
+    kept = _kept()
+    if (there := kept.get(key)) is not None:
+        kept.move_to_end(key)
         yield from there
         return
     drawn = []
     for each in figures(trials, sweep, curves, kl):
         drawn.append(each)
         yield each
-    kept[place] = drawn
+    kept[key] = drawn
     while len(kept) > _KEPT:
         kept.popitem(last=False)
 

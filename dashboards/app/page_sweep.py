@@ -51,6 +51,7 @@ def draw() -> None:
 
 def _body(name: str, chosen: Chosen | None) -> bool:
     """Whether the sweep still runs."""
+    version = reading.version()  # before it is read: what comes between is not in the figures that are kept
     sweep, trials = reading.sweep_of(name), reading.trials_of(name)
     runs = bool(sweep["state"] == "RUNNING")
     if chosen is None and len(trials):
@@ -79,7 +80,7 @@ def _body(name: str, chosen: Chosen | None) -> bool:
     best = ranked(grouped(kept, judged), judged).query("rank.notna()").head(_SHOWN)
     shown = dict(zip(best["trial"], best["run_id"], strict=True))
     st.subheader("Figures")
-    _figures(kept, judged, shown)
+    _figures(kept, judged, shown, version)
     side_by_side(name, shown)
     if details:
         with st.expander("In full, and what the numbers are"):
@@ -114,7 +115,7 @@ def _leaderboard(trials: pd.DataFrame, sweep: pd.Series[Any], name: str) -> None
         small("Click on a trial's number to open it; choose two or more rows to compare them.")
 
 
-def _figures(trials: pd.DataFrame, sweep: pd.Series[Any], looked_at: dict[int, str]) -> None:
+def _figures(trials: pd.DataFrame, sweep: pd.Series[Any], looked_at: dict[int, str], version: reading.Version) -> None:
     column, of = selected_metric(str(sweep["metric"])), configurations(trials, sweep)
     group = dict(zip(trials["trial"], of, strict=True))
     first = ranked(grouped(trials, sweep), sweep).query("rank.notna()")["trial"]
@@ -126,7 +127,7 @@ def _figures(trials: pd.DataFrame, sweep: pd.Series[Any], looked_at: dict[int, s
     if len(read) < len(trials):
         small(f"Learning curves are of {len(read)} of {len(trials)} trials: the best, and others evenly by score.")
     columns, place = list(st.columns(2, gap="medium")), 0
-    key = (str(sweep["name"]), str(sweep["metric"]), tuple(trials["trial"]), tuple(looked_at))
+    key = (version, str(sweep["name"]), str(sweep["metric"]), tuple(trials["trial"]), tuple(looked_at))
     for told, figure in drawings(key, trials, sweep, curves, reading.kl_of(looked_at)):
         caption = str(figure.layout.title.text)
         if caption in _WIDE:

@@ -28,6 +28,7 @@ REFRESH_S = 5.0
 """How old what is shown may be; of a store that is no file, how often it is asked at most."""
 
 Stamp = tuple[float, ...]
+Version = tuple[str, str, Stamp]
 
 
 @st.cache_data(ttl=REFRESH_S, max_entries=8, show_spinner=False)
@@ -102,7 +103,7 @@ def answer_of(trials: pd.DataFrame, sweep: pd.Series[Any]) -> tuple[list[str], s
     return told, progress, [*details, *basis]
 
 
-def version() -> tuple[str, str, Stamp]:
+def version() -> Version:
     """Of what is read: the home, its store, and a stamp that changes when the store may have."""
     where = settings().where
     return str(where.root), where.tracking_uri, stamp(where.tracking_uri)

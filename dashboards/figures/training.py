@@ -81,7 +81,7 @@ def timeline(table: pd.DataFrame) -> go.Figure:
     last = float(table[["start_s", "end_s"]].max().max()) if len(table) else 0.0
     unit, seconds = ("h", 3600.0) if last > 7200 else ("min", 60.0) if last > 300 else ("s", 1.0)
     lanes = table.drop_duplicates("lane").sort_values("lane")
-    named = bool((lanes["worker"] != "").all())
+    named = bool((lanes["worker"] != "").any())
     height = 160 + 26 * min(max(len(lanes), 1), 20)
     drawn = figure("Who worked when", f"time, {unit}", "worker" if named else "lane", height=height)
     for state, own in table.groupby("state"):
@@ -102,7 +102,7 @@ def timeline(table: pd.DataFrame) -> go.Figure:
     drawn.update_layout(barmode="overlay", showlegend=True)
     drawn.update_yaxes(dtick=1, autorange="reversed")
     if named:
-        drawn.update_yaxes(tickvals=lanes["lane"] + 1, ticktext=lanes["worker"], dtick=None)
+        drawn.update_yaxes(tickvals=lanes["lane"] + 1, ticktext=lanes["worker"].replace("", "not known"), dtick=None)
     return drawn
 
 

@@ -123,7 +123,9 @@ def shown(trials: pd.DataFrame, sweep: pd.Series[Any], curves: pd.DataFrame, kl:
     if len(hours) > 1:
         yield Shown("hours", "Hours in trials, by what became of them.", (hours,))
     if {"started", "ended"} <= set(every.columns):
-        yield Shown("timeline", "A bar a trial, in the lane of the worker that trained it.", (timeline(every),))
+        lanes = timeline(every)
+        named = "in the lane of the worker that trained it" if (lanes["worker"] != "").any() else "in a lane that was free"
+        yield Shown("timeline", f"A bar a trial, {named}.", (lanes,))
 
 
 def _fewer(table: pd.DataFrame, best: list[int]) -> tuple[pd.DataFrame, str]:

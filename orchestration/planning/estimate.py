@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vae_core.config import TrialConfig
 
 RAY_START_S = 4.5
-"""Until a Ray of its own is up."""
+"""Until a Ray of its own is up; the data are loaded meanwhile."""
 _STATES = 3
 """Of a running trial on the disk: the last, the one before it, and the one being written."""
 _MIB = 2**20
@@ -143,7 +143,7 @@ def _estimate(
         return play_through(spec, each, plan.at_once, stopping=False)
 
     whole = unstopped(lower), unstopped(expected), unstopped(upper)
-    start_s = RAY_START_S + (found.loading_s or 0.0) + found.imports_s + max(cost.worker_s for cost in measured)
+    start_s = max(RAY_START_S, found.loading_s or 0.0) + found.imports_s + max(cost.worker_s for cost in measured)
     per_hour = (spec.resources.gpu or spec.resources.cpu) / 3600
     trial_s = _span(cheap, played, dear, lambda one: one.trial_s)
     whole_s = _span(*whole, lambda one: one.trial_s)

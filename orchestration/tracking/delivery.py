@@ -49,7 +49,7 @@ class Delivery:
         except Exception as error:  # such as of a disk that cannot be read
             self.trouble = f"nothing is sent to MLflow any more: {_first_line(error)}"
             notice(f"{self.trouble}; training goes on, and the records wait")
-            self._finishing.wait()  # until then the spool is spoken to
+            self._finishing.wait()
         finally:
             spool.close()
             self._records.close()
@@ -114,7 +114,7 @@ class Delivery:
             done: _Outcome = True
             try:
                 act()
-            except Exception as error:  # the thread must outlive whatever one entry does
+            except Exception as error:  # the sender must outlive whatever one entry does
                 if passes(error):
                     self._say(error)
                     self._rest(pause)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -21,10 +22,11 @@ from typing import Any, Protocol, TextIO
 from orchestration.patience import NOTICES, notice
 from orchestration.tracking.delivery import Delivery
 from orchestration.tracking.records import Records
-from orchestration.tracking.spool import Spool, SpoolReader
+from orchestration.tracking.spool import Spool, SpoolReader, pending_lines
 
 _REQUEST_S = 15.0
 """A request that is under way when the time is over may take so long."""
+_KILL_S = 5.0
 _NICE = 10
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
 """Before a process that was killed is begun again."""
@@ -67,41 +69,77 @@ class SenderThread:
 
 
 class SenderProcess:
-    """A process of its own, which a thread of this one listens to and replaces if need be."""
+    """A process of its own, which a thread of this one begins, listens to and replaces if need be."""
 
     def __init__(self, uri: str, artifact_root: Path) -> None:
         self._uri, self._artifact_root = uri, artifact_root
         self.trouble: str | None = None
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
-        self._deadline: float | None = None
+        self._deadline_s = math.inf
         self._finishing = threading.Event()
+        self._ended = False
 
     def start(self, spool: Spool) -> None:
         self._spool = spool
-        self._begin()
-        self._listener = threading.Thread(target=self._listen, name="mlflow-sender", daemon=True)
-        self._listener.start()
+        self._thread = threading.Thread(target=self._run, name="mlflow-sender", daemon=True)
+        self._thread.start()
 
     def finish(self, timeout: float) -> bool:
         with self._lock:
-            self._deadline = time.monotonic() + timeout
+            self._deadline_s = time.monotonic() + timeout
             self._finishing.set()
             self._tell_deadline()
-        self._listener.join(timeout + _REQUEST_S)
+        self._thread.join(timeout + _REQUEST_S)
         with self._lock:
-            assert self._process is not None
-            if self._process.poll() is None:
-                self.trouble = self.trouble or "MLflow has not answered in time"
-                self._process.kill()
-                self._process.wait()
+            self._ended = True
+            process = self._process
+        if process is None or process.poll() is not None:
+            return True
+        self.trouble = self.trouble or "MLflow has not answered in time"
+        process.kill()
+        try:
+            process.wait(_KILL_S)
+        except subprocess.TimeoutExpired:  # it hangs in the system, such as on a disk that is away
+            return False
         return True
 
-    def _begin(self) -> None:
-        """Its order goes by its standard input: an address can hold a password, and others see a process's arguments."""
+    def _run(self) -> None:
+        pause, said = _FIRST_PAUSE_S, ""
+        while time.monotonic() < self._deadline_s:
+            began_s = time.monotonic()
+            try:
+                process = self._begin()
+                if process is None:
+                    return
+                ended, why = self._hear(process)
+                if ended:
+                    return
+            except OSError as error:  # the machine has no process to give
+                why = f"none can be begun: {error}"
+            self.trouble = f"the process that sends records to MLflow has ended ({why})"
+            if time.monotonic() - began_s > _LONGEST_PAUSE_S:
+                pause, said = _FIRST_PAUSE_S, ""
+            if said != why:
+                said = why
+                _say(f"{self.trouble}; it is begun again")
+            if self._finishing.is_set():
+                time.sleep(pause)
+            else:
+                self._finishing.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _begin(self) -> subprocess.Popen[str] | None:
+        """None: nothing more is to be sent.
+
+        Its order goes by its standard input: an address can hold a password, and others see a process's arguments.
+        """
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        order = {"uri": self._uri, "artifact_root": str(self._artifact_root), "spool": str(self._spool.path.absolute())}
         with self._lock:
+            if self._ended:
+                return None
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", f"from {__name__} import main; main()"],
                 stdin=subprocess.PIPE,
@@ -111,61 +149,51 @@ class SenderProcess:
                 pass_fds=[self._spool.fileno()],  # with its lock: none other may send before both are gone
                 start_new_session=True,  # Ctrl-C is for the driver, which still has things to say
             )
-            order = {"uri": self._uri, "artifact_root": str(self._artifact_root), "spool": str(self._spool.path.absolute())}
             self._tell(order)
             self._tell_deadline()
+            return self._process
 
     def _tell_deadline(self) -> None:
-        if self._deadline is not None:
-            self._tell({"finish": max(0.0, self._deadline - time.monotonic())})
+        if self._process is not None and self._finishing.is_set():
+            self._tell({"finish": max(0.0, self._deadline_s - time.monotonic())})
 
     def _tell(self, what: dict[str, Any]) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it is gone: the listener sees to that
+        with contextlib.suppress(OSError):  # it is gone: the listener sees to that
             self._process.stdin.write(json.dumps(what) + "\n")
             self._process.stdin.flush()
 
-    def _listen(self) -> None:
-        pause = _FIRST_PAUSE_S
-        while True:
-            began_s = time.monotonic()
-            assert self._process is not None
-            if self._hear(self._process):
-                return
-            self.trouble = f"the process that sends records to MLflow has ended ({_how_it_ended(self._process.wait())})"
-            if self._deadline is not None and time.monotonic() > self._deadline:
-                return
-            if time.monotonic() - began_s > _LONGEST_PAUSE_S:
-                pause = _FIRST_PAUSE_S
-            notice(f"{self.trouble}; it is begun again")
-            if self._finishing.is_set():
-                time.sleep(pause)
-            else:
-                self._finishing.wait(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
-            with contextlib.suppress(OSError):  # no process can be begun just now: the one before is still gone
-                self._begin()
-
-    def _hear(self, process: subprocess.Popen[str]) -> bool:
-        """Passes on what the process says, until it is gone; whether it ended as it should."""
+    def _hear(self, process: subprocess.Popen[str]) -> tuple[bool, str]:
+        """Passes on what the process says, until it is gone; whether it ended as it should, and else why."""
         assert process.stdout is not None
-        ended = False
+        ended, why = False, ""
         with process.stdout as lines:
             for line in lines:
-                if not line.endswith("\n"):  # it was killed amid a word
-                    break
-                said = json.loads(line)
+                said = _parsed(line)
                 if "notice" in said:
-                    notice(said["notice"])
-                else:
-                    self.trouble, ended = said["trouble"], True
-        process.wait()
-        return ended
+                    _say(said["notice"])
+                elif "ended" in said:
+                    ended = True
+                    self.trouble = said["ended"] or (self.trouble if pending_lines(self._spool.path) else None)
+                elif "fault" in said:
+                    why = said["fault"]
+        code = process.wait()
+        return ended, why or (f"signal {-code}" if code < 0 else f"exit code {code}")
 
 
-def _how_it_ended(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
+def _parsed(line: str) -> dict[str, Any]:
+    """Nothing where it is none of ours, or it was killed amid a word."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody listens any more, and records are sent all the same
+        notice(text)
 
 
 class _Notices(logging.Handler):
@@ -196,14 +224,18 @@ def _step_back() -> None:
 def main() -> None:
     """The process: its order is the first line of its standard input."""
     out = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print is no word to the driver
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print is no word to the driver
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # a notice is the driver's to print
-    _step_back()
-    order = json.loads(sys.stdin.readline())
-    logger = logging.getLogger(NOTICES)
-    logger.setLevel(logging.INFO)
-    logger.addHandler(_Notices(out))
-    delivery = Delivery(Records(order["uri"], Path(order["artifact_root"])))
-    threading.Thread(target=_follow, args=(delivery,), daemon=True).start()
-    delivery.run(SpoolReader(Path(order["spool"])))
-    print(json.dumps({"trouble": delivery.trouble}), file=out, flush=True)
+    try:
+        _step_back()
+        order = json.loads(sys.stdin.readline())
+        logger = logging.getLogger(NOTICES)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(_Notices(out))
+        delivery = Delivery(Records(order["uri"], Path(order["artifact_root"])))
+        threading.Thread(target=_follow, args=(delivery,), daemon=True).start()
+        delivery.run(SpoolReader(Path(order["spool"])))
+    except Exception as error:
+        print(json.dumps({"fault": f"{type(error).__name__}: {error}"}), file=out, flush=True)
+        raise
+    print(json.dumps({"ended": delivery.trouble}), file=out, flush=True)

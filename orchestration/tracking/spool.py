@@ -55,17 +55,13 @@ class Spool:
         _cut_torn_line(path)
         self._size = path.stat().st_size
         self._offset = _Offset(path)
-        self._offset.write(_sent_offset(path))  # of a file that a power cut has shortened, another than it says
+        self._offset.write(_sent_offset(path))  # of a file that was shortened, another than it says
+        self._offset.sync()
         _sync_directory(path.parent)
 
     def fileno(self) -> int:
         """A process that gets this descriptor holds the spool too."""
         return self._file.fileno()
-
-    @property
-    def pending(self) -> int:
-        """Lines not yet delivered."""
-        return pending_lines(self.path)
 
     def append(self, entry: Mapping[str, Any], sync: bool = False) -> None:
         """Keeps one entry; it survives the end of this process from here on. Waits while the disk is full.
@@ -105,9 +101,9 @@ class Spool:
         """Whoever is killed on the way leaves an offset beyond the file, which counts as none; nothing is appended before it is
         0, on the disk too, or new lines could be skipped."""
         self._file.truncate(0)
+        self._size = 0
         self._offset.write(0)
         self._offset.sync()
-        self._size = 0
 
 
 class SpoolReader:

@@ -92,7 +92,8 @@ class Tracker:
         self._spool_path = spool_path
         self._sender = sender(uri, artifact_root)
         self._spool: Spool | None = None
-        self._rejected = rejected_lines(spool_path)
+        self._rejected = 0
+        """Entries that were refused before."""
 
     def open(self) -> None:
         """Finds the sweep's run again or makes it, and starts to send; first of all what an earlier process left.
@@ -102,6 +103,7 @@ class Tracker:
         """
         assert self._spool is None, "a tracker is opened once"
         self._spool = Spool(self._spool_path)
+        self._rejected = rejected_lines(self._spool_path)
         self._say("open", tags={**self._sweep.tags(), "state": "RUNNING", "ended_by": ""}, source=self._sweep.source)
         self._sender.start(self._spool)
 
@@ -186,8 +188,8 @@ class Tracker:
 
     @property
     def rejected(self) -> int:
-        """Entries that MLflow refused for good since this was made; they lie beside the spool with their errors."""
-        return rejected_lines(self._spool_path) - self._rejected
+        """Entries that MLflow refused for good since this was opened; they lie beside the spool with their errors."""
+        return max(0, rejected_lines(self._spool_path) - self._rejected)
 
     def _say(self, op: str, at: int | None = None, sync: bool = False, **details: Any) -> None:
         assert self._spool is not None, "open the tracker first"

@@ -251,7 +251,7 @@ def test_workers_have_the_lanes_of_their_hosts() -> None:
     assert table["lane"].tolist() == [1, 0, 2, 1]
     assert most_at_once(trials) == 2
     trials.loc[2, "worker"] = None
-    assert timeline(trials)[["worker", "lane"]].values.tolist() == [["", 0], ["", 1], ["", 0], ["", 1]]
+    assert timeline(trials)[["worker", "lane"]].values.tolist() == [["b 1", 1], ["a 1", 0], ["", 2], ["b 1", 1]]
 
 
 def test_a_lane_is_shared_by_no_two_at_once() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +31,7 @@ from tests.orchestration.tracking.recording import (
 def process_of(tracker: Tracker) -> subprocess.Popen[str]:
     sender = tracker._sender
     assert isinstance(sender, SenderProcess)
+    until(lambda: sender._process is not None)
     assert sender._process is not None
     return sender._process
 
@@ -74,6 +77,45 @@ def test_one_that_is_killed_at_the_end_is_replaced_too(store: Path) -> None:
     assert_whole(store, "last", trials=2, epochs=3)
 
 
+def test_a_machine_that_has_no_process_to_give_is_asked_again(
+    store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger=NOTICES)
+    own, refused = subprocess.Popen, 0
+
+    def begin(*arguments: Any, **options: Any) -> Any:
+        nonlocal refused
+        refused += 1
+        if refused < 3:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return own(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", begin)
+    tracker = opened(store, "crowded", sender=SenderProcess)
+    tell(tracker, range(2))
+    process_of(tracker)
+    assert tracker.close() == 0
+    assert_whole(store, "crowded", trials=2, epochs=3)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1, "the same is said once"
+    assert "none can be begun: [Errno 12]" in said[0]
+
+
+def test_what_is_no_word_of_its_own_is_passed_over(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as of what an installation prints at Python's start."""
+    own = subprocess.Popen
+
+    def begin(arguments: list[str], **options: Any) -> Any:
+        *python, code = arguments
+        return own([*python, f"print('hello'); print(3); {code}"], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", begin)
+    tracker = opened(store, "noisy", sender=SenderProcess)
+    tell(tracker, range(1))
+    assert tracker.close() == 0
+    assert_whole(store, "noisy", trials=1, epochs=3)
+
+
 def test_a_store_that_is_away_is_not_waited_for_longer_than_said(store: Path) -> None:
     tracker = opened(store, "away", DEAD_SERVER, sender=SenderProcess)
     tell(tracker, range(1))
@@ -93,6 +135,8 @@ from pathlib import Path
 from orchestration.tracking.sender import SenderProcess
 from tests.orchestration.tracking.recording import opened
 tracker = opened(Path({str(store)!r}), "orphan", sender=SenderProcess)
+while tracker._sender._process is None:
+    time.sleep(0.01)
 print(tracker._sender._process.pid, flush=True)
 time.sleep(600)
 """
