@@ -61,12 +61,12 @@ def ended(process: subprocess.Popen[str], seconds: float = 300.0) -> str:
 def test_a_more_urgent_sweep_goes_first(longer: Path, home: Path, undisturbed: pd.DataFrame, launcher: list[str]) -> None:
     """At the end of a trial; both are then what they would have been alone."""
     add(longer, home, "low")
+    add(longer, home, "equal")
     runner = start("queue", "run", "--home", home, *launcher)
     wait_for(runner, home, "low", "trial 0 started")
+    add(longer, home, "urgent", "--priority", "3", "--set", "run_cap=1")
     code, said = command("queue", "run", "--home", home)
     assert (code, f"is being worked off by process {runner.pid} on " in said) == (2, True), said
-    add(longer, home, "equal")
-    add(longer, home, "urgent", "--priority", "3", "--set", "run_cap=1")
     output = ended(runner)
     assert runner.returncode == 0, output
     turns = re.findall(r"queue: (\w+): (its turn|\w+)", output)
@@ -77,7 +77,7 @@ def test_a_more_urgent_sweep_goes_first(longer: Path, home: Path, undisturbed: p
     assert "queue: low: waiting, urgent went first" in output
     log = (home / "trials" / "low" / "driver.log").read_text()
     first = log[: log.index("ended by stopped")]
-    assert len(re.findall(r"trial \d complete", first)) == len(re.findall(r"trial \d started", first)) <= 2
+    assert 1 <= len(re.findall(r"trial \d complete", first)) == len(re.findall(r"trial \d started", first)) < 4
     assert list(load_trials("low", home=home)["state"]) == ["COMPLETE"] * 4
     assert_same(home, undisturbed, "low")
     assert_same(home, undisturbed, "equal")
