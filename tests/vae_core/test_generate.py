@@ -81,7 +81,9 @@ def test_start_and_padding_are_never_given_out(text_config: MakeConfig, sentence
     model = build_model(text_config(), sentences, make_generator(0, "init"))
     vocabulary = sentences.vocabulary
     with torch.no_grad():
-        model.decoder.get_parameter("head.bias")[[vocabulary.bos, vocabulary.pad]] = 50.0
+        bias = model.decoder.get_parameter("head.bias")
+        bias[[vocabulary.bos, vocabulary.pad]] = 50.0
+        bias[vocabulary.eos] = -50.0  # a sentence that ends at once is empty by right
     z = prior_codes(model, 20, seed=0)
     for decoding in DECODINGS.values():
         for sentence in decode_text(model, z, 10, decoding()):
