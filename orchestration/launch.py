@@ -25,7 +25,7 @@ from orchestration.notices import notices_kept
 from orchestration.notify import Notifier
 from orchestration.own_ray import own_ray
 from orchestration.replicates import make_search, resume_search
-from orchestration.signals import heard_wherever_it_falls, signals_end
+from orchestration.signals import signals_end
 from orchestration.spec import SearchSpace, SweepSpec, load_sweep, make_trial_config, spec_text
 from orchestration.spec.early_terminate import Pbt
 from orchestration.spec.parameters import Choices, Variants
@@ -112,7 +112,7 @@ def run_sweep(
     require_access(where)
     require_devices(spec.resources, address, debug)
     earlier = sources(spec, where)
-    with contextlib.ExitStack() as stack, heard_wherever_it_falls():
+    with contextlib.ExitStack() as stack:
         ray = stack.enter_context(contextlib.ExitStack())
         if debug or address is not None:
             data = _load_data(spec)

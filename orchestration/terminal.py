@@ -46,8 +46,11 @@ def report_of(name: str, format: str, sort: str | None, top: int | None, where: 
 @contextlib.contextmanager
 def interruptible(name: str) -> Iterator[None]:
     """A Ctrl-C that came before the sweep could take it, or a second one, ends here with a word."""
+    from orchestration.signals import heard_wherever_it_falls
+
     try:
-        yield
+        with heard_wherever_it_falls():
+            yield
     except KeyboardInterrupt:
         typer.echo(f"interrupted; if it had begun, go on with: vae-sweeps resume {name}", err=True)
         raise typer.Exit(130) from None

@@ -54,6 +54,7 @@ class Spool:
             raise SpoolBusy(f"another process is writing {path}")
         _cut_torn_line(path)
         self._size = path.stat().st_size
+        self._full = partial(_full, path)
         self._offset = _Offset(path)
         self._offset.write(_sent_offset(path))  # of a file that was shortened, another than it says
         self._offset.sync()
@@ -93,9 +94,6 @@ class Spool:
         except OSError:
             self._file.truncate(self._size)
             raise
-
-    def _full(self, error: Exception) -> str | None:
-        return _full(self.path, error)
 
     def _empty(self) -> None:
         """Whoever is killed on the way leaves an offset beyond the file, which counts as none; nothing is appended before it is

@@ -40,16 +40,10 @@ def test_data_that_cannot_be_read_leave_no_ray_and_no_sweep(tiny: Path, home: Pa
     seen = []
 
     @contextlib.contextmanager
-    def begun(resources: Resources) -> Iterator[None]:
-        seen.append("up")
-        yield
-        seen.append("never reached")
-
-    @contextlib.contextmanager
     def watched(resources: Resources) -> Iterator[None]:
+        seen.append("up")
         try:
-            with begun(resources):
-                yield
+            yield
         finally:
             seen.append("down")
 

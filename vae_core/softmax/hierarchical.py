@@ -137,10 +137,10 @@ class _WithinClassNll(torch.autograd.Function):
             parts, states = group.parts(logits), torch.split(hidden[group.tokens], group.counts)
             for place, part, state in zip(group.places, parts, states, strict=True):
                 write_affine(part, biases[place], state, vectors[place].T, dtype)
-            normaliser, targets = logits.logsumexp(1, keepdim=True), inside[group.tokens]
-            nll[group.tokens] = (normaliser - logits.gather(1, targets)).squeeze(1)
+            normaliser, words = logits.logsumexp(1, keepdim=True), inside[group.tokens]
+            nll[group.tokens] = (normaliser - logits.gather(1, words)).squeeze(1)
             if keep:
-                logits.sub_(normaliser).exp_().scatter_add_(1, targets, torch.full_like(normaliser, -1.0))  # p - 1_t
+                logits.sub_(normaliser).exp_().scatter_add_(1, words, torch.full_like(normaliser, -1.0))  # p - 1_t
                 gradients = torch.split(grad_hidden[group.tokens], group.counts)
                 for place, part, gradient in zip(group.places, parts, gradients, strict=True):
                     write_product(gradient, part, vectors[place], dtype)
@@ -169,8 +169,8 @@ class _WithinClassNll(torch.autograd.Function):
 class _Group(NamedTuple):
     """Neighbours among the classes that have tokens, of about the same length."""
 
-    tokens: slice
-    """Theirs, of all tokens sorted by class."""
+    first: int
+    """Of its tokens among all, sorted by class."""
     places: list[int]
     """Among all classes."""
     counts: list[int]
@@ -181,6 +181,11 @@ class _Group(NamedTuple):
     @property
     def size(self) -> int:
         return sum(self.counts)
+
+    @property
+    def tokens(self) -> slice:
+        """Its own, of all tokens sorted by class."""
+        return slice(self.first, self.first + self.size)
 
     @property
     def longest(self) -> int:
@@ -194,16 +199,16 @@ class _Group(NamedTuple):
 
 def _groups(lengths: list[int], counts: list[int]) -> Iterator[_Group]:
     """A class more than twice as long as another begins a group of its own."""
-    first = last = shortest = longest = 0
-    members: list[tuple[int, int, int]] = []
+    group, shortest, longest = _Group(0, [], [], []), math.inf, 0
     for place, (count, length) in enumerate(zip(counts, lengths, strict=True)):
         if not count:
             continue
-        if members and max(longest, length) > 2 * min(shortest, length):
-            yield _Group(slice(first, last), *map(list, zip(*members, strict=True)))
-            first, members = last, []
-        shortest, longest = (min(shortest, length), max(longest, length)) if members else (length, length)
-        members.append((place, count, length))
-        last += count
-    if members:
-        yield _Group(slice(first, last), *map(list, zip(*members, strict=True)))
+        shortest, longest = min(shortest, length), max(longest, length)
+        if longest > 2 * shortest:
+            yield group
+            group, shortest, longest = _Group(group.tokens.stop, [], [], []), length, length
+        group.places.append(place)
+        group.counts.append(count)
+        group.lengths.append(length)
+    if group.places:
+        yield group

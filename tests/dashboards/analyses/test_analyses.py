@@ -21,6 +21,7 @@ from dashboards.analyses.progress import expected_best, progress
 from dashboards.analyses.rate_distortion import hypervolume, iso_elbo, plane
 from dashboards.analyses.scores import configurations
 from dashboards.analyses.softmax import speed_against_exactness
+from dashboards.figures.training import timeline as drawn_timeline
 
 SCORE = "best/val/neg_elbo"
 
@@ -251,7 +252,10 @@ def test_workers_have_the_lanes_of_their_hosts() -> None:
     assert table["lane"].tolist() == [1, 0, 2, 1]
     assert most_at_once(trials) == 2
     trials.loc[2, "worker"] = None
-    assert timeline(trials)[["worker", "lane"]].values.tolist() == [["b 1", 1], ["a 1", 0], ["", 2], ["b 1", 1]]
+    table = timeline(trials)
+    assert table[["worker", "lane"]].values.tolist() == [["b 1", 1], ["a 1", 0], ["", 2], ["b 1", 1]]
+    axis = drawn_timeline(table).layout.yaxis
+    assert list(zip(axis.tickvals, axis.ticktext, strict=True)) == [(1, "a 1"), (2, "b 1"), (3, "not known")]
 
 
 def test_a_lane_is_shared_by_no_two_at_once() -> None:

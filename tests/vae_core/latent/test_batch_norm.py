@@ -204,9 +204,10 @@ def test_the_rate_outlives_a_weight_that_empties_the_plain_posterior(image_confi
 
 
 def test_validation_sees_about_the_rate_that_training_had(make: tuple[MakeConfig, Data]):
-    """So that the running averages are of the weights that are scored; torch's own were twice too high."""
-    *_, last, _final = Trainer(make[0](CHANGES | {"training.epochs": 8}), make[1]).run()
-    assert last.metrics["val/rate"] == pytest.approx(last.metrics["train/rate"], rel=0.4)
+    """So that the running averages are of the weights that are scored; in the mean, for so few sentences scatter by epoch."""
+    *epochs, _final = Trainer(make[0](CHANGES | {"training.epochs": 15}), make[1]).run()
+    validation, training = (np.mean([record.metrics[f"{split}/rate"] for record in epochs[5:]]) for split in ("val", "train"))
+    assert validation == pytest.approx(training, rel=0.2)
 
 
 def test_dreg_has_the_plain_gradient_s_mean_through_the_statistics_of_the_batch():
