@@ -35,7 +35,9 @@ class Adam(OptimizerConfig):
     def build(self, model: nn.Module) -> optim.Optimizer:
         from torch import optim
 
-        return optim.Adam(model.parameters(), lr=self.lr, betas=self.betas, fused=True)
+        from vae_core.optimizers import uncompiled
+
+        return uncompiled(optim.Adam)(model.parameters(), lr=self.lr, betas=self.betas, fused=True)
 
 
 class LazyAdam(OptimizerConfig):
@@ -69,7 +71,10 @@ class AdamW(OptimizerConfig):
     def build(self, model: nn.Module) -> optim.Optimizer:
         from torch import optim
 
-        return optim.AdamW(model.parameters(), lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True)
+        from vae_core.optimizers import uncompiled
+
+        kind = uncompiled(optim.AdamW)
+        return kind(model.parameters(), lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True)
 
 
 class Sgd(OptimizerConfig):
@@ -82,7 +87,9 @@ class Sgd(OptimizerConfig):
     def build(self, model: nn.Module) -> optim.Optimizer:
         from torch import optim
 
-        return optim.SGD(model.parameters(), lr=self.lr, momentum=self.momentum, fused=True)
+        from vae_core.optimizers import uncompiled
+
+        return uncompiled(optim.SGD)(model.parameters(), lr=self.lr, momentum=self.momentum, fused=True)
 
 
 AnyOptimizer = Annotated[Adam | LazyAdam | AdamW | Sgd, Field(discriminator="kind")]

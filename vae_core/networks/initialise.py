@@ -24,7 +24,8 @@ def linear(inputs: int, outputs: int, generator: Generator) -> nn.Linear:
 
 def embedding(words: int, width: int, generator: Generator) -> WordTable:
     """Word vectors, U(-0.1, 0.1): small enough that tied output logits start near uniform."""
-    return _filled(WordTable(words, width, device="meta"), 0.1, generator)
+    nothing = torch.empty(words, width, device="meta")  # or torch would draw: on "meta" in Python, which imports its compiler
+    return _filled(WordTable(words, width, _weight=nothing), 0.1, generator)
 
 
 def recurrent(cell: Cell, inputs: int, hidden: int, generator: Generator) -> nn.LSTM | nn.GRU:
@@ -110,7 +111,8 @@ def _orthogonal(like: Tensor, generator: Generator) -> Tensor:
 
 
 def _filled(layer: _LayerT, bound: float, generator: Generator) -> _LayerT:
-    layer = layer.to_empty(device="cpu")  # built on "meta", where torch's initialisation draws nothing
+    # Built on "meta", where torch's initialisation draws nothing; as by its ``to_empty``, which imports sympy for the strides.
+    layer = layer._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))  # type: ignore[no-untyped-call]
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.uniform_(-bound, bound, generator=generator)
