@@ -32,6 +32,7 @@ from orchestration.spec.parameters import Choices, Variants
 from orchestration.spec.replication import multiples
 from orchestration.spec.search_space import corners
 from orchestration.sqlite_journal import used_by_several_machines
+from orchestration.stored import let_go, open_storage
 from orchestration.stored_sweeps import require_new_name, stored_sweep
 from orchestration.study import Search
 from orchestration.tracking.access import require_access
@@ -119,7 +120,8 @@ def run_sweep(
         else:
             prepare_ray()  # before the data bring NumPy along, whose threads it sets
             loading = Later(partial(_load_data, spec))
-            stack.callback(loading.settle)
+            for meanwhile in (loading, Later(_import_ahead)):
+                stack.callback(meanwhile.settle)
             ray.enter_context(own_ray(spec.resources))  # which takes as long as the loading, and most of it is waiting
             data = loading.result()
         _make_directory(where.sweep_dir(spec.name))
@@ -213,7 +215,8 @@ def _drive(
     """Drives the sweep to its end.
 
     Args:
-        ray: closes a Ray that was begun for it, which goes before the driver has had its last word: no worker outlives that.
+        ray: closes a Ray that was begun for it. While a trial runs, it goes before the driver has had its last word: no worker
+            outlives that.
     """
     from orchestration.display import Display
 
@@ -226,6 +229,13 @@ def _drive(
     driver.orders = partial(read, directory / CONTROL_FILE)
     before = set(driver.trials)
     driver.log(f"driver started, process {os.getpid()}: {len(before)} of {search.total} trials have ended")
+
+    def end() -> None:
+        if not record.ended:
+            driver.close()  # whatever happened, no trial is left RUNNING
+            driver.log(f"ended by {driver.ended_by}; {driver.budget_used}")
+            record.end(driver)
+
     with notices_kept(driver.log), signals_end(driver):
         try:
             with Display(driver, console) if console else contextlib.nullcontext():
@@ -241,13 +251,14 @@ def _drive(
                         from orchestration import launch_ray
 
                         launch_ray.run(driver, data)
+                        if not driver.running:  # while Ray goes, which takes a second or two, the rest is sent
+                            end()
         except Exception as error:
             driver.log(f"it cannot go on: {error}")
             raise
         finally:
-            driver.close()  # whatever happened, no trial is left RUNNING
-            driver.log(f"ended by {driver.ended_by}; {driver.budget_used}")
-            unsent = record.close(driver)
+            end()
+            unsent = record.close()
             notifier.close()
             search.close()
             if not unsent:
@@ -272,6 +283,14 @@ def _make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LaunchError(f"cannot keep a sweep in {path}: {error.strerror}; choose another home with --home") from error
+
+
+def _import_ahead() -> None:
+    """What is needed as soon as Ray is up: pandas by Tune, a database's libraries by the study."""
+    import pandas  # noqa: F401
+
+    with contextlib.suppress(LaunchError):  # of the real one it will be said
+        let_go(open_storage("sqlite://"))
 
 
 def _load_data(spec: SweepSpec) -> TextData | ImageData | None:

@@ -42,9 +42,11 @@ class Sender(Protocol):
     def start(self, spool: Spool) -> None:
         """Begins to send, and returns at once."""
 
-    def finish(self, timeout: float) -> bool:
-        """Returns when all is sent, or after so many seconds and what a request under way may take; whether nothing is sent from
-        here on."""
+    def finish(self, timeout: float) -> None:
+        """Nothing will be added any more: it ends when all is sent, or after so many seconds. Returns at once."""
+
+    def wait(self) -> bool:
+        """Until it has ended, or the time is over and what a request under way may take; whether nothing is sent from here on."""
 
 
 class SenderThread:
@@ -62,9 +64,12 @@ class SenderThread:
         self._thread = threading.Thread(target=self._delivery.run, args=(reader,), name="mlflow-sender", daemon=True)
         self._thread.start()
 
-    def finish(self, timeout: float) -> bool:
+    def finish(self, timeout: float) -> None:
+        self._deadline_s = time.monotonic() + timeout
         self._delivery.finish(timeout)
-        self._thread.join(timeout + _REQUEST_S)
+
+    def wait(self) -> bool:
+        _join(self._thread, self._deadline_s)
         return not self._thread.is_alive()
 
 
@@ -85,12 +90,14 @@ class SenderProcess:
         self._thread = threading.Thread(target=self._run, name="mlflow-sender", daemon=True)
         self._thread.start()
 
-    def finish(self, timeout: float) -> bool:
+    def finish(self, timeout: float) -> None:
         with self._lock:
             self._deadline_s = time.monotonic() + timeout
             self._finishing.set()
             self._tell_deadline()
-        self._thread.join(timeout + _REQUEST_S)
+
+    def wait(self) -> bool:
+        _join(self._thread, self._deadline_s)
         with self._lock:
             self._ended = True
             process = self._process
@@ -182,6 +189,10 @@ class SenderProcess:
         return ended, why or (f"signal {-code}" if code < 0 else f"exit code {code}")
 
 
+def _join(thread: threading.Thread, deadline_s: float) -> None:
+    thread.join(max(0.0, deadline_s - time.monotonic()) + _REQUEST_S)
+
+
 def _parsed(line: str) -> dict[str, Any]:
     """Nothing where it is none of ours, or it was killed amid a word."""
     try:
@@ -239,3 +250,4 @@ def main() -> None:
         print(json.dumps({"fault": f"{type(error).__name__}: {error}"}), file=out, flush=True)
         raise
     print(json.dumps({"ended": delivery.trouble}), file=out, flush=True)
+    os._exit(0)  # all is closed, and to take MLflow down module by module takes most of a second, which the driver waits

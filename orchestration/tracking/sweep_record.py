@@ -76,6 +76,8 @@ class SweepRecord:
         )
         spool, sender = where.sweep_dir(spec.name) / SPOOL_FILE, SenderProcess if apart else SenderThread
         self.tracker = Tracker(where.tracking_uri, where.artifact_root, spool, header, sender)
+        self.ended = False
+        """Whether its last word has been said."""
         self._open(spec.name)
         self._noted_s = 0.0
 
@@ -104,10 +106,15 @@ class SweepRecord:
         )
         self.tracker.note(note + dashboard_link(spec.name), driver.budget_used)
 
-    def close(self, driver: Driver) -> Unsent:
-        """Ends the record; returns what is not in it."""
+    def end(self, driver: Driver) -> None:
+        """Says the last that there is to say; it is sent meanwhile."""
         self.note(driver, force=True)
         self.tracker.closed(driver.state(), driver.seconds, driver.ended_by or "")
+        self.tracker.finish()
+        self.ended = True
+
+    def close(self) -> Unsent:
+        """Waits until all is sent; returns what is not."""
         waiting = self.tracker.close()
         return Unsent(waiting, self.tracker.rejected, self.tracker.trouble or "")
 

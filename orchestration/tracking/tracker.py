@@ -92,6 +92,7 @@ class Tracker:
         self._spool_path = spool_path
         self._sender = sender(uri, artifact_root)
         self._spool: Spool | None = None
+        self._finishing = False
         self._rejected = 0
         """Entries that were refused before."""
 
@@ -166,13 +167,20 @@ class Tracker:
         """
         self._say("closed", sync=True, state=state, seconds=seconds, ended_by=ended_by)
 
+    def finish(self, timeout: float = 30.0) -> None:
+        """Nothing more will be said: the rest is sent, for at most so many seconds. Returns at once."""
+        self._finishing = True
+        self._sender.finish(timeout)
+
     def close(self, timeout: float = 30.0) -> int:
-        """Sends what is left for at most so many seconds; returns how many entries stay in the spool.
+        """Waits until all is sent, as ``finish`` says; returns how many entries stay in the spool.
 
         A request under way when the time is over may take its own timeout longer.
         """
         assert self._spool is not None
-        if self._sender.finish(timeout):  # else it is held as long as this process lives: none other may send meanwhile
+        if not self._finishing:
+            self.finish(timeout)
+        if self._sender.wait():  # else it is held as long as this process lives: none other may send meanwhile
             self._spool.close()
         return self.pending
 
