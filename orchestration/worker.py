@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orchestration.disk import DiskWait
 from orchestration.lineage import drop_ancestors, is_own, take_over
 from orchestration.messages import Job, Message
 from orchestration.patience import PAUSE_S, no_room
@@ -57,7 +58,7 @@ def run_trial(job: Job, data: TextData | ImageData | None) -> Generator[Message]
 def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
     import torch
 
-    from vae_core.checkpoint import CheckpointError, load_state, save_state
+    from vae_core.checkpoint import STATE, CheckpointError, load_state, save_state
     from vae_core.config import TrialConfig
     from vae_core.data.batching import require_batch
     from vae_core.pictures import picture_epochs
@@ -100,6 +101,13 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
     story = yield from _when_there_is_room(lambda: _Story(directory, trainer.history, since), directory)
     yield from story.told
     started_s -= story.seconds
+    on_disk = DiskWait()
+
+    def save() -> None:
+        on_disk.end()  # the state before: of the two that are kept, one always outlasts a power cut
+        save_state(trainer, directory, wait=False)
+        on_disk.begin([story.path, directory / STATE, directory])
+
     for record in trainer.run():
         metrics = record.metrics
         if record.final:
@@ -120,7 +128,7 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
         )
         if not record.final:
             yield from _when_there_is_room(functools.partial(story.append, message), directory)
-            yield from _when_there_is_room(lambda: save_state(trainer, directory), directory)
+            yield from _when_there_is_room(save, directory)
         yield message
     outcome = trainer.outcome
     assert outcome is not None
@@ -185,8 +193,8 @@ class _Story:
     """
 
     def __init__(self, directory: Path, history: Sequence[Record], since: int = 0) -> None:
-        self._path = directory / _STORY
-        lines = self._path.read_text(errors="replace").splitlines() if self._path.exists() else []
+        self.path = directory / _STORY
+        lines = self.path.read_text(errors="replace").splitlines() if self.path.exists() else []
         kept = {message.epoch: message for message in map(_parse, lines) if message is not None}
         seconds = 0.0
         self.told: list[Message] = []
@@ -197,9 +205,9 @@ class _Story:
             message = message or _message_of(record, seconds)
             self.told.append(message)
             seconds = message.seconds
-        temporary = self._path.with_name(f".{_STORY}.part")
+        temporary = self.path.with_name(f".{_STORY}.part")
         temporary.write_text("".join(message.to_json() + "\n" for message in self.told))
-        temporary.replace(self._path)
+        temporary.replace(self.path)
 
     @property
     def seconds(self) -> float:
@@ -207,14 +215,13 @@ class _Story:
         return self.told[-1].seconds if self.told else 0.0
 
     def append(self, message: Message) -> None:
-        with self._path.open("a") as file:
+        with self.path.open("a") as file:
             before = file.tell()
             try:
                 file.write(message.to_json() + "\n")
                 file.flush()
-                os.fsync(file.fileno())  # the checkpoint that follows is synced too, and must not outlive its line
             except OSError:
-                os.truncate(self._path, before)
+                os.truncate(self.path, before)
                 raise
 
 

@@ -30,8 +30,13 @@ class CheckpointError(ValueError):
     """A checkpoint cannot be read; the message names the file."""
 
 
-def save_state(trainer: Trainer, directory: Path) -> None:
-    """Writes the trainer's state, whole or not at all; the state before it stays beside it."""
+def save_state(trainer: Trainer, directory: Path, wait: bool = True) -> None:
+    """Writes the trainer's state, whole or not at all; the state before it stays beside it.
+
+    Args:
+        wait: until it is on the disk. Else a power cut may damage it until the caller has brought it ``to_disk``, with the
+            directory; that is found when it is read, and the one before it is taken.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     state = trainer.state_dict()
 
@@ -39,11 +44,12 @@ def save_state(trainer: Trainer, directory: Path) -> None:
         with path.open("wb") as file:  # given a path, torch would hide that the disk is full
             torch.save(state, file)
 
-    temporary = _write_temporary(directory / STATE, write)
+    temporary = _write_temporary(directory / STATE, write, wait)
     if (directory / STATE).exists():
         (directory / STATE).replace(directory / PREVIOUS)
     temporary.replace(directory / STATE)
-    _flush(directory)
+    if wait:
+        to_disk(directory)
 
 
 def load_state(directory: Path, tell: Callable[[str], object] | None = None) -> dict[str, Any] | None:
@@ -121,7 +127,7 @@ def save_model(model: VAE[Any], config: TrialConfig, data: Data, directory: Path
         _write_json(directory / LABELS, list(sizes.labels))
     _write_json(directory / CONFIG, config.to_dict())
     _write_temporary(directory / WEIGHTS, lambda path: write_weights(model, str(path))).replace(directory / WEIGHTS)
-    _flush(directory)
+    to_disk(directory)
 
 
 def load_model(directory: Path, device: torch.device | str = "cpu") -> LoadedModel:
@@ -160,19 +166,21 @@ def _write_json(path: Path, plain: Any) -> None:
     _write_temporary(path, lambda target: target.write_text(text, encoding="utf-8")).replace(path)
 
 
-def _write_temporary(path: Path, write: Callable[[Path], object]) -> Path:
-    """Writes beside ``path`` and waits until it is on the disk; the caller renames, which is all or nothing."""
+def _write_temporary(path: Path, write: Callable[[Path], object], wait: bool = True) -> Path:
+    """Writes beside ``path``, and waits until it is on the disk; the caller renames, which is all or nothing."""
     temporary = path.with_name(f".{path.name}.part")
     try:
         write(temporary)
-        _flush(temporary)
+        if wait:
+            to_disk(temporary)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return temporary
 
 
-def _flush(path: Path) -> None:
+def to_disk(path: Path) -> None:
+    """Waits until a file, or the names in a directory, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -46,12 +48,14 @@ class Record:
     final: bool = False
     """Whether it is the last: best/* and test/* of the selected weights."""
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    @functools.cached_property
+    def as_json(self) -> str:
+        """Every checkpoint holds all records so far, and torch takes as long for each value in a mapping as for a string."""
+        return json.dumps(asdict(self))
 
     @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Self:
-        return cls(**plain)
+    def from_json(cls, text: str) -> Self:
+        return cls(**json.loads(text))
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ class Trainer:
             "updates": self._updates.state_dict(),
             "procedure": self._procedure.state_dict(),
             "streams": self._streams.state_dict(),
-            "history": [record.to_dict() for record in self.history],
+            "history": [record.as_json for record in self.history],
             "outcome": None if self.outcome is None else asdict(self.outcome),
         }
 
@@ -204,7 +208,7 @@ class Trainer:
         self._updates.load_state_dict(state["updates"])
         self._procedure.load_state_dict(state["procedure"])
         self._streams.load_state_dict(state["streams"])
-        self.history = [Record.from_dict(plain) for plain in state["history"]]
+        self.history = [Record.from_json(text) for text in state["history"]]
         self.outcome = None if state["outcome"] is None else Outcome(**state["outcome"])
 
     def _epoch(self, epoch: int) -> Record | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -49,4 +50,4 @@ def test_training_goes_on_bitwise_as_if_nobody_had_looked(changes: dict[str, Any
 
 def plain(record: Record) -> dict[str, Any]:
     metrics = {name: value for name, value in record.metrics.items() if not name.endswith("_per_s")}
-    return {**record.to_dict(), "metrics": metrics}
+    return {**asdict(record), "metrics": metrics}

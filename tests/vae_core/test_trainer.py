@@ -6,7 +6,7 @@ import copy
 import math
 from collections import UserDict
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def trial(
 
 def timeless(records: list[Record]) -> list[dict[str, Any]]:
     """The records without what the clock says."""
-    plain = [record.to_dict() for record in records]
+    plain = [asdict(record) for record in records]
     for record in plain:
         record["metrics"] = {name: value for name, value in record["metrics"].items() if not name.endswith("_per_s")}
     return plain
@@ -147,7 +147,7 @@ def test_records_hold_the_metrics_of_the_table_and_no_others(trial: tuple[TrialC
     assert all(math.isfinite(value) for record in (*epochs, final) for value in record.metrics.values())
     assert [record.epoch for record in (*epochs, final)] == [1, 2, 3, 4, 4]
     assert [record.final for record in (*epochs, final)] == [False] * 4 + [True]
-    assert Record.from_dict(final.to_dict()) == final
+    assert Record.from_json(final.as_json) == final
 
 
 def test_steps_and_weights_follow_the_plan(text_config: MakeConfig, sentences: TextData):
