@@ -12,6 +12,7 @@ import typer
 
 from orchestration.commands import again, cluster, confirm, control, files, plan, queue, services, sweeps, trials
 from orchestration.commands.options import UsageFault
+from orchestration.importing import collect_rarely
 
 app = typer.Typer(
     name="vae-sweeps",
@@ -75,6 +76,7 @@ def _user_mistakes() -> tuple[type[Exception], ...]:
 
 def main() -> None:
     """The entry point."""
+    collect_rarely()
     try:
         app()
     except Exception as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestration.disk import DiskWait
+from orchestration.importing import uncollected
 from orchestration.lineage import drop_ancestors, is_own, take_over
 from orchestration.messages import Job, Message
 from orchestration.patience import PAUSE_S, no_room
@@ -56,13 +57,14 @@ def run_trial(job: Job, data: TextData | ImageData | None) -> Generator[Message]
 
 
 def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
-    import torch
+    with uncollected():
+        import torch
 
-    from vae_core.checkpoint import STATE, CheckpointError, load_state, save_state
-    from vae_core.config import TrialConfig
-    from vae_core.data.batching import require_batch
-    from vae_core.pictures import picture_epochs
-    from vae_core.trainer import Trainer
+        from vae_core.checkpoint import STATE, CheckpointError, load_state, save_state
+        from vae_core.config import TrialConfig
+        from vae_core.data.batching import require_batch
+        from vae_core.pictures import picture_epochs
+        from vae_core.trainer import Trainer
 
     torch.set_num_threads(1)
     started_s = time.monotonic()  # libraries, which the first trial of a worker loads for all, are not its time

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from orchestration.importing import collect_rarely
 from orchestration.patience import NOTICES, notice
 from orchestration.tracking.delivery import Delivery
 from orchestration.tracking.records import Records
@@ -239,6 +240,7 @@ def main() -> None:
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # a notice is the driver's to print
     try:
         _step_back()
+        collect_rarely()
         order = json.loads(sys.stdin.readline())
         logger = logging.getLogger(NOTICES)
         logger.setLevel(logging.INFO)
