@@ -10,7 +10,8 @@ time in a new process.
 
 Training seconds are those inside ``Trainer.run``: epochs with their validation, and the scoring of the selected epoch on the test
 set; what a trial does beside (checkpoints, samples, diagnosis, waiting for the driver) is not training. Efficiency is their sum
-over workers x wall time from when Ray is up until all is recorded.
+over workers x wall time from when Ray is up until all is recorded, which is when MLflow's database has changed for the last time.
+Ray's end, which this side waits for and a script leaves to the interpreter, comes after that.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ TRIAL: dict[str, Any] = {
 LR = (1e-4, 1e-2)
 ROWS = {
     "wall": "wall time since Ray was up, s",
-    "training": "training seconds, all trials",
+    "training": "seconds inside Trainer.run, all trials",
+    "efficiency": "of workers × wall",
+    "in_trials": "seconds of the trials as each side records them",
+    "busy": "of workers × wall: the reports' efficiency",
     "trials": "trials",
-    "efficiency": "efficiency: training seconds / (workers × wall)",
     "first_step": "from the process's start to the first training step, s",
 }
 
@@ -97,8 +100,8 @@ def clocked(directory: Path) -> None:
     Trainer.run = run  # type: ignore[method-assign]
 
 
-def ours(scratch: Path, trials: int, workers: int, epochs: int) -> float:
-    """Runs the sweep; the wall time since Ray was up, in s."""
+def ours(scratch: Path, trials: int, workers: int, epochs: int) -> tuple[float, float]:
+    """Runs the sweep; the wall time since Ray was up and the seconds of all trials, in s."""
     from orchestration import run_sweep
     from orchestration.environment import prepare_ray
 
@@ -106,10 +109,12 @@ def ours(scratch: Path, trials: int, workers: int, epochs: int) -> float:
     import ray
 
     from orchestration import trainable
+    from orchestration.importing import uncollected
 
     class Clocked(trainable.TrialTrainable):
         def setup(self, config: dict[str, Any], data: Any = None, timeout_s: float | None = None) -> None:
-            clocked(scratch)
+            with uncollected():  # as the worker imports, a moment later
+                clocked(scratch)
             super().setup(config, data, timeout_s)
 
     up_s: list[float] = []
@@ -117,7 +122,7 @@ def ours(scratch: Path, trials: int, workers: int, epochs: int) -> float:
 
     def init(*args: Any, **options: Any) -> Any:
         done = own(*args, **options)
-        up_s.append(time.monotonic())
+        up_s.append(time.time())
         return done
 
     file = scratch / "sweep.yaml"
@@ -127,14 +132,14 @@ def ours(scratch: Path, trials: int, workers: int, epochs: int) -> float:
     file.write_text(json.dumps({**sweep, "run_cap": trials, "resources": resources}))
     with mock.patch("orchestration.launch_ray.TrialTrainable", Clocked), mock.patch("ray.init", init):
         result = run_sweep(file, home=scratch / "home")
-    wall_s = time.monotonic() - up_s[0]
+    recorded_s = max(path.stat().st_mtime for path in result.home.root.glob("mlflow.db*"))
     assert sum(view.state == "COMPLETE" for view in result.trials) == trials
     assert not result.unsent
-    return wall_s
+    return recorded_s - up_s[0], sum(view.duration_s for view in result.trials)
 
 
-def plain(scratch: Path, trials: int, workers: int, epochs: int) -> float:
-    """Runs the same by Ray Tune alone; the wall time since Ray was up, in s."""
+def plain(scratch: Path, trials: int, workers: int, epochs: int) -> tuple[float, float]:
+    """Runs the same by Ray Tune alone; the wall time since Ray was up and the seconds of all trials, in s."""
     os.environ.update({"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"})
     import ray
     from ray import tune
@@ -171,7 +176,7 @@ def plain(scratch: Path, trials: int, workers: int, epochs: int) -> float:
     ).fit()
     wall_s = time.monotonic() - up_s
     assert results.num_terminated == trials
-    return wall_s
+    return wall_s, sum(result.metrics["time_total_s"] for result in results)
 
 
 SIDES = {"this project": ours, "plain Ray Tune": plain}
@@ -187,15 +192,17 @@ def measured(side: str, trials: int, workers: int, epochs: int) -> dict[str, flo
         done = subprocess.run([*order, *sizes], capture_output=True, text=True, timeout=1200)
         if done.returncode:
             raise RuntimeError(done.stdout + done.stderr)
-        wall_s = float((scratch / "wall").read_text())
+        wall_s, in_trials_s = json.loads((scratch / "found").read_text())
         took = [float(path.read_text()) for path in scratch.glob("*.took")]
         first_ns = min(int(path.stem) for path in scratch.glob("*.began"))
         assert len(took) == trials, "every trial was trained to its end, once"
         return {
             "wall": wall_s,
             "training": sum(took),
-            "trials": float(len(took)),
             "efficiency": sum(took) / (workers * wall_s),
+            "in_trials": in_trials_s,
+            "busy": in_trials_s / (workers * wall_s),
+            "trials": float(len(took)),
             "first_step": (first_ns - began_ns) / 1e9,
         }
 
@@ -211,20 +218,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.side is not None:
-        wall_s = SIDES[given.side](given.scratch, given.trials, given.workers, given.epochs)
-        (given.scratch / "wall").write_text(repr(wall_s))
+        found = SIDES[given.side](given.scratch, given.trials, given.workers, given.epochs)
+        (given.scratch / "found").write_text(json.dumps(found))
         return
     epochs = epochs_for(given.seconds)
-    found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+    measures: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
     for _ in range(given.rounds):
-        for side, rounds in found.items():
+        for side, rounds in measures.items():
             rounds.append(measured(side, given.trials, given.workers, epochs))
             print(side, {name: round(value, 3) for name, value in rounds[-1].items()}, flush=True)
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "ray", "optuna", "mlflow"))
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
     print(f"\n{given.trials} trials of {epochs} epochs on {given.workers} workers, {given.rounds} rounds; {machine}\n")
-    rows = [[text, *(statistics.median(one[name] for one in rounds) for rounds in found.values())] for name, text in ROWS.items()]
-    print(tabulate(rows, ("", *found), tablefmt="github", floatfmt=".3g"))
+    rows = [[text, *(statistics.median(one[name] for one in each) for each in measures.values())] for name, text in ROWS.items()]
+    print(tabulate(rows, ("", *measures), tablefmt="github", floatfmt=".3g"))
 
 
 if __name__ == "__main__":
