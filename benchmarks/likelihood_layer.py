@@ -45,8 +45,7 @@ from vae_core.softmax import (
     SampledSoftmax,
     SoftmaxConfig,
 )
-from vae_core.softmax.head import HeadSizes, SoftmaxHead
-from vae_core.softmax.sampled import SamplingHead
+from vae_core.softmax.head import HeadSizes, ReadsFewRows, SoftmaxHead
 from vae_core.updates import Updates
 
 TOKENS, FEATURES = 1024, 256
@@ -56,10 +55,11 @@ MEMBERS: dict[str, SoftmaxConfig] = {
     "chunked": ChunkedSoftmax(),
     "adaptive": AdaptiveSoftmax(),
     "hierarchical": HierarchicalSoftmax(),
+    "hierarchical, 3 levels": HierarchicalSoftmax(levels=3),
     "sampled": SampledSoftmax(samples=1024),
     "nce": NoiseContrastive(samples=1024),
 }
-OWN_CLASSES = ("adaptive", "hierarchical")
+OWN_CLASSES = ("adaptive", "hierarchical", "hierarchical, 3 levels")
 TOLERANCE = 1e-4
 MIB = 2**20
 
@@ -86,7 +86,7 @@ class Layer:
             config = AdaptiveSoftmax(cutoffs=(len(self.counts) // 25, len(self.counts) // 5))  # at 50,000 the defaults
         tied = None if isinstance(config, AdaptiveSoftmax) else self.weight
         head = config.build(HeadSizes(FEATURES, self.counts, tied, make_generator(0, "init")))
-        if isinstance(head, SamplingHead):
+        if isinstance(head, ReadsFewRows):
             head.sparse = name.endswith(", rows")
         return head
 

@@ -36,6 +36,7 @@ SOFTMAXES: dict[str, dict[str, Any]] = {
     "chunked": {"kind": "chunked"},
     "adaptive 2k, 10k": {"kind": "adaptive", "cutoffs": [2000, 10000]},
     "hierarchical": {"kind": "hierarchical"},
+    "hierarchical, 3 levels": {"kind": "hierarchical", "levels": 3},
     "sampled 1024, log-uniform, include": {"kind": "sampled"},
     "sampled 1024, unigram, exclude": {"kind": "sampled", "proposal": "unigram", "targets": "exclude"},
     "sampled 1024, uniform, include": {"kind": "sampled", "proposal": "uniform"},

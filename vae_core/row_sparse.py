@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
-from vae_core.softmax.sampled import SamplingHead
+from vae_core.softmax.head import ReadsFewRows
 
 
 def make_row_sparse(model: nn.Module) -> list[nn.Parameter]:
@@ -23,7 +23,7 @@ def make_row_sparse(model: nn.Module) -> list[nn.Parameter]:
             module.sparse = True
             assert isinstance(module.weight, nn.Parameter)
             found[module.weight] = None
-        elif isinstance(module, SamplingHead):
+        elif isinstance(module, ReadsFewRows):
             module.sparse = True
             found[module.weight] = found[module.bias] = None
     return list(found)

@@ -21,7 +21,7 @@ class SoftmaxConfig(Config):
     """One member of the family; ``build`` makes its layer."""
 
     few_rows: ClassVar[bool] = False
-    """Whether a training step reads only the vectors of its targets and of the classes that it draws."""
+    """Whether a training step reads only the vectors of its targets, and of what it draws or what stands with them."""
     full: ClassVar[bool] = True
     """Whether it is scored by a full softmax, which one by SVD can stand in for."""
 
@@ -87,12 +87,17 @@ class AdaptiveSoftmax(SoftmaxConfig):
 
 
 class HierarchicalSoftmax(SoftmaxConfig):
-    """Hierarchical softmax of two levels (Goodman 2001): first the word's class, then the word in it; exact and normalised."""
+    """Hierarchical softmax (Goodman 2001): first the word's class, then the word in it; exact and normalised."""
 
+    few_rows = True
     full = False
     kind: Literal["hierarchical"] = "hierarchical"
+    levels: Annotated[int, Field(ge=2, le=4)] = 2
+    """Decisions by which a word is found: its class, with more a class in that, ..., the word. With 3 a step looks at far fewer
+    vectors, for large vocabularies; each decision is a softmax of its own, so that the model is another."""
     classes: Count | None = None
-    """Word classes; null: the square root of the vocabulary's size, which costs least."""
+    """Classes of the first decision; null: as many as are in each of the others, the root of the vocabulary's size (with two
+    levels the square root), which costs least."""
     grouping: Literal["size", "frequency"] = "size"
     """Neighbours in rank share a class: as many words in each, or (Mikolov et al. 2011) as many training tokens. By frequency
     the most frequent words stand alone, and the classes may be fewer than asked for."""

@@ -64,6 +64,15 @@ class SoftmaxHead(nn.Module, ABC):
         """Exact log probabilities, (N, D) -> (N, V)."""
 
 
+class ReadsFewRows:
+    """What heads share whose step reads few rows of weight and bias: of targets, and of what is drawn or stands with them."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+    sparse = False
+    """Whether the gradients hold these rows alone, as sparse tensors."""
+
+
 class UnnormalisedError(ValueError):
     """What a head gives for log probabilities is no distribution, so that nothing can be evaluated by it."""
 

@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from vae_core.precision import affine, product_dtype, widened
 from vae_core.softmax.config import SampledSoftmax
 from vae_core.softmax.full import FullHead
-from vae_core.softmax.head import HeadSizes
+from vae_core.softmax.head import HeadSizes, ReadsFewRows
 from vae_core.softmax.proposals import draw_distinct, expected_tries, log_expected_count, make_proposal
 
 
@@ -31,12 +31,10 @@ class Negatives(NamedTuple):
     """Drawn without replacement."""
 
 
-class SamplingHead(FullHead):
-    """What the heads share whose step reads few rows of weight and bias: those of its targets and of the classes drawn."""
+class SamplingHead(ReadsFewRows, FullHead):
+    """What the heads share that draw the classes which a step looks at beside its targets."""
 
     normalised = False
-    sparse = False
-    """Whether the gradients hold these rows alone, as sparse tensors."""
 
 
 class SampledHead(SamplingHead):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vae_core.softmax.config import HierarchicalSoftmax
 from vae_core.softmax.head import HeadSizes
-from vae_core.softmax.hierarchical import HierarchicalHead, class_lengths, within_class_nll
+from vae_core.softmax.hierarchical import HierarchicalHead, class_tree, within_class_nll
 
 MakeSizes = Callable[..., HeadSizes]
 D, V = 6, 20
@@ -38,23 +38,49 @@ def states(tokens: int) -> Tensor:
     return torch.randn(tokens, D, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("options", [{}, {"classes": 1}, {"classes": V}, {"classes": 3}, {"grouping": "frequency"}], ids=repr)
+def by_the_definition(head: HierarchicalHead, h: Tensor, word: int) -> Tensor:
+    """log p of a word: from its leaf up to the root, log of its share among those that have the same parent."""
+    levels = [(head.classes, head.class_bias), *zip(head.subclasses, head.subclass_biases, strict=True), (head.weight, head.bias)]
+    log_p, node = h.new_zeros(()), word
+    for (vectors, biases), lengths in zip(levels[::-1], [*head.tree[::-1], [len(head.classes)]], strict=True):
+        start, parent = 0, 0
+        while start + lengths[parent] <= node:
+            start, parent = start + lengths[parent], parent + 1
+        siblings = slice(start, start + lengths[parent])
+        log_p = log_p + (vectors[siblings] @ h + biases[siblings]).log_softmax(0)[node - start]
+        node = parent
+    assert node == 0
+    return log_p
+
+
+TREES: list[dict[str, Any]] = [
+    {},
+    {"classes": 1},
+    {"classes": V},
+    {"classes": 3},
+    {"grouping": "frequency"},
+    {"levels": 3},
+    {"levels": 3, "classes": 7},
+    {"levels": 3, "grouping": "frequency"},
+    {"levels": 4},
+    {"levels": 4, "classes": 1},
+]
+
+
+@pytest.mark.parametrize("options", TREES, ids=repr)
 def test_every_word_by_the_definition(options: dict[str, Any], make_sizes: MakeSizes) -> None:
     head = randomise(build(make_sizes(D, V), **options))
+    assert len(head.tree) == options.get("levels", 2) - 1
     (h,) = states(1)
-    class_p = (head.classes @ h + head.class_bias).softmax(0)
-    found = head.nll(h.expand(V, D), torch.arange(V))
-    start = 0
-    for place, length in enumerate(head.lengths):
-        inside = (head.weight[start : start + length] @ h + head.bias[start : start + length]).softmax(0)
-        torch.testing.assert_close(found[start : start + length], -(class_p[place] * inside).log(), rtol=1e-12, atol=1e-12)
-        start += length
-    assert start == V
+    expected = torch.stack([by_the_definition(head, h, word) for word in range(V)])
+    torch.testing.assert_close(-head.nll(h.expand(V, D), torch.arange(V)), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(head.log_probs(h.expand(1, D))[0], expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(expected.exp().sum(), torch.ones((), dtype=torch.float64), rtol=1e-12, atol=0)
 
 
 def test_zero_weights_give_uniform_parts(make_sizes: MakeSizes) -> None:
     head = build(make_sizes(D, V), classes=3)
-    assert head.lengths == [7, 7, 6]
+    assert head.tree == [[7, 7, 6]]
     nll = head.nll(torch.zeros(2, D, dtype=torch.float64), torch.tensor([0, 19]))
     expected = torch.tensor([math.log(3 * 7), math.log(3 * 6)], dtype=torch.float64)
     torch.testing.assert_close(nll, expected, rtol=1e-12, atol=0)
@@ -72,27 +98,62 @@ def test_zero_weights_give_uniform_parts(make_sizes: MakeSizes) -> None:
     ],
 )
 def test_classes_by_hand(counts: list[int], options: dict[str, Any], lengths: list[int]) -> None:
-    assert class_lengths(HierarchicalSoftmax(**options), np.array(counts)) == lengths
+    assert class_tree(HierarchicalSoftmax(**options), np.array(counts)) == [lengths]
+
+
+@pytest.mark.parametrize(
+    ("counts", "options", "tree"),
+    [
+        ([5] * 27, {"levels": 3}, [[3, 3, 3], [3] * 9]),
+        ([5] * 16, {"levels": 4}, [[2, 2], [2, 2, 2, 2], [2] * 8]),
+        ([5] * 9, {"levels": 3, "classes": 2}, [[2, 2], [3, 2, 2, 2]]),  # of 5 words and of 4, each by its own root
+        ([8, 4, 2, 2, 1, 1], {"levels": 3, "classes": 2, "grouping": "frequency"}, [[1, 2], [2, 2, 2]]),
+        ([1], {"levels": 3}, [[1], [1]]),
+    ],
+)
+def test_trees_by_hand(counts: list[int], options: dict[str, Any], tree: list[list[int]]) -> None:
+    assert class_tree(HierarchicalSoftmax(**options), np.array(counts)) == tree
 
 
 @pytest.mark.parametrize("grouping", ["size", "frequency"])
 def test_classes_cover_the_vocabulary(grouping: Any, make_sizes: MakeSizes) -> None:
-    lengths = class_lengths(HierarchicalSoftmax(grouping=grouping), make_sizes(2, 10_007).counts)
+    (lengths,) = class_tree(HierarchicalSoftmax(grouping=grouping), make_sizes(2, 10_007).counts)
     assert sum(lengths) == 10_007
     assert min(lengths) >= 1
     assert len(lengths) == 100 if grouping == "size" else len(lengths) < 100
     assert max(lengths) <= 101 or grouping == "frequency"
 
 
+@pytest.mark.parametrize("words", [[19, 0, 5, 19, 18], [19, 18]])
 @pytest.mark.parametrize("grouping", ["size", "frequency"])
-def test_gradient(grouping: Any, make_sizes: MakeSizes) -> None:
-    """Classes with several tokens, with one, and with none; tokens out of order."""
-    head, hidden = randomise(build(make_sizes(D, V), grouping=grouping)), states(5).requires_grad_()
-    targets = torch.tensor([19, 0, 5, 19, 18])
-    classes = head.get_buffer("class_of")[targets]
-    assert len(classes.unique()) < len(head.lengths)
+def test_gradient(grouping: Any, words: list[int], make_sizes: MakeSizes) -> None:
+    """Classes with several tokens, with one, and with none, few of them or most; tokens out of order."""
+    head, hidden = randomise(build(make_sizes(D, V), grouping=grouping)), states(len(words)).requires_grad_()
+    targets = torch.tensor(words)
+    (lengths,), (classes,) = head.tree, head.get_buffer("path")[:, targets]
+    assert len(classes.unique()) < len(lengths)
     inputs = [hidden, head.weight, head.bias]
-    assert torch.autograd.gradcheck(lambda h, w, b: within_class_nll(h, w, b, targets, classes, head.lengths), inputs)
+    assert torch.autograd.gradcheck(lambda h, w, b: within_class_nll(h, w, b, targets, classes, lengths), inputs)
+
+
+@pytest.mark.parametrize("options", TREES, ids=repr)
+def test_sparse_gradients_are_the_dense_ones_of_the_classes_that_were_read(
+    options: dict[str, Any], make_sizes: MakeSizes
+) -> None:
+    dense, sparse = (randomise(build(make_sizes(D, V), **options)) for _ in range(2))
+    sparse.sparse = True
+    targets = torch.tensor([19, 0, 5, 19, 18])
+    for head in (dense, sparse):
+        head.nll(states(5), targets).square().sum().backward()
+    lowest = dense.get_buffer("path")[-1]
+    read = torch.isin(lowest, lowest[targets]).nonzero().squeeze(1)
+    for (name, one), other in zip(dense.named_parameters(), sparse.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(other.grad.to_dense(), one.grad, rtol=1e-12, atol=1e-14)
+        assert other.grad.is_sparse == (name in ("weight", "bias"))
+        if other.grad.is_sparse:
+            assert torch.equal(other.grad.coalesce().indices()[0], read)
 
 
 def test_gradient_can_be_taken_twice_from_one_graph(make_sizes: MakeSizes) -> None:
@@ -110,7 +171,7 @@ def test_permuting_ids_with_the_tree_changes_nothing(tied: bool, make_sizes: Mak
     hidden = states(V)
     before = head.log_probs(hidden), head.nll(hidden, torch.arange(V))
     generator = torch.Generator().manual_seed(7)
-    parts = torch.arange(V).split(head.lengths)
+    parts = torch.arange(V).split(head.tree[-1])
     order = torch.cat([part[torch.randperm(len(part), generator=generator)] for part in parts])  # new id -> old id
     with torch.no_grad():
         head.bias.copy_(head.bias[order])

@@ -10,7 +10,15 @@ from torch import nn
 
 from tests.vae_core.softmax.conftest import MakeSizes
 from vae_core.row_sparse import make_row_sparse
-from vae_core.softmax.config import AnySoftmax, NegativeSampling, NoiseContrastive, OneVsEach, SampledSoftmax, SoftmaxConfig
+from vae_core.softmax.config import (
+    AnySoftmax,
+    HierarchicalSoftmax,
+    NegativeSampling,
+    NoiseContrastive,
+    OneVsEach,
+    SampledSoftmax,
+    SoftmaxConfig,
+)
 
 FEW_ROWS: list[SoftmaxConfig] = [
     SampledSoftmax(samples=7),
@@ -18,6 +26,7 @@ FEW_ROWS: list[SoftmaxConfig] = [
     NoiseContrastive(samples=7),
     NegativeSampling(samples=7),
     OneVsEach(samples=7),
+    HierarchicalSoftmax(levels=3),
 ]
 
 
@@ -50,6 +59,6 @@ def test_sparse_gradients_are_the_dense_ones_and_hold_only_what_was_read(config:
     for one, other in zip(dense, found, strict=True):
         torch.testing.assert_close(other.to_dense(), one, rtol=1e-11, atol=1e-13)
     rows = found[0].coalesce().indices()[0]
-    assert len(rows) <= 12 + 8 < 60
+    assert len(rows) <= (12 * 4 if isinstance(config, HierarchicalSoftmax) else 12 + 8) < 60
     assert set(targets.tolist()) <= set(rows.tolist())
     assert torch.equal(found[1].coalesce().indices()[0], rows)
