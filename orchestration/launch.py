@@ -36,6 +36,7 @@ from orchestration.stored import let_go, open_storage
 from orchestration.stored_sweeps import require_new_name, stored_sweep
 from orchestration.study import Search
 from orchestration.tracking.access import require_access
+from orchestration.tracking.outage import quiet_mlflow
 from orchestration.tracking.sweep_record import SweepRecord, Unsent, clear_delivered, tracking_uri_of
 from orchestration.trial_state import TrialView
 from orchestration.warm_start import Source, sources, tell_earlier
@@ -235,8 +236,10 @@ def _drive(
             driver.close()  # whatever happened, no trial is left RUNNING
             driver.log(f"ended by {driver.ended_by}; {driver.budget_used}")
             record.end(driver)
+            if console is not None:
+                stack.callback(Later(_import_reader).settle)
 
-    with notices_kept(driver.log), signals_end(driver):
+    with contextlib.ExitStack() as stack, notices_kept(driver.log), signals_end(driver):
         try:
             with Display(driver, console) if console else contextlib.nullcontext():
                 if driver.is_over:  # to find that out needs no Ray
@@ -291,6 +294,12 @@ def _import_ahead() -> None:
 
     with contextlib.suppress(LaunchError):  # of the real one it will be said
         let_go(open_storage("sqlite://"))
+
+
+def _import_reader() -> None:
+    """Who shows the sweep reads its record next; MLflow is imported while Ray goes and the rest is sent."""
+    quiet_mlflow()
+    import mlflow.store.tracking.dbmodels.models  # noqa: F401
 
 
 def _load_data(spec: SweepSpec) -> TextData | ImageData | None:

@@ -43,9 +43,9 @@ class Adam(OptimizerConfig):
 class LazyAdam(OptimizerConfig):
     """Adam, lazy by rows: a word's vectors and their moments move only at steps that read them, for large vocabularies.
 
-    It is for the tables of words and labels, and for weight and bias of a softmax that reads few classes a step (sampled, nce,
-    negative_sampling, one_vs_each); all other weights have Adam. It is not Adam with zeros left out: an unread row neither
-    coasts on its momentum nor lets its moments decay, so that a rare word moves further at each of its steps. The bias
+    It is for the tables of words and labels, and for weight and bias of a softmax that reads few words a step (sampled, nce,
+    negative_sampling, one_vs_each, hierarchical); all other weights have Adam. It is not Adam with zeros left out: an unread row
+    neither coasts on its momentum nor lets its moments decay, so that a rare word moves further at each of its steps. The bias
     correction counts all steps (``torch.optim.SparseAdam``).
     """
 

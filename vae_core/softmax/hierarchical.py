@@ -166,13 +166,13 @@ class _WithinClassNll(torch.autograd.Function):
     ) -> Tensor:
         order = classes.argsort(stable=True)
         classes = classes.index_select(0, order)
-        counts = torch.bincount(classes, minlength=len(lengths)).tolist()
+        visited, counts = torch.unique_consecutive(classes, return_counts=True)
         starts = torch.from_numpy(_starts(lengths)).to(classes.device)
         inside = (targets.index_select(0, order) - starts.index_select(0, classes)).unsqueeze(1)
         hidden = hidden.index_select(0, order)
         nll, residuals = torch.empty_like(hidden[:, 0]), []
         grad_hidden = torch.empty_like(hidden) if keep else hidden.new_empty(0)
-        groups = list(_groups(lengths, counts))
+        groups = list(_groups(visited.tolist(), counts.tolist(), lengths))
         vectors, biases = torch.split(weight, lengths), torch.split(bias, lengths)
         for group in groups:
             logits = hidden.new_full((group.size, group.longest), -math.inf)  # what a shorter class has not
@@ -199,32 +199,39 @@ class _WithinClassNll(torch.autograd.Function):
         visited = [place for group in ctx.groups for place in group.places]
         read = [ctx.lengths[place] for place in visited]
         if ctx.sparse:
-            grad_weight, grad_bias = weight.new_empty(sum(read), weight.shape[1]), bias.new_empty(sum(read))
-            into = zip(torch.split(grad_weight, read), torch.split(grad_bias, read), strict=True)
+            grad_weight = weight.new_empty(sum(read), weight.shape[1])
+            into = iter(torch.split(grad_weight, read))
         else:
-            grad_weight, grad_bias = _zeros_beside(weight, visited, ctx.lengths), torch.zeros_like(bias)
-            vectors, biases = torch.split(grad_weight, ctx.lengths), torch.split(grad_bias, ctx.lengths)
-            into = zip([vectors[place] for place in visited], [biases[place] for place in visited], strict=True)
+            grad_weight = _zeros_beside(weight, visited, ctx.lengths)
+            vectors = torch.split(grad_weight, ctx.lengths)
+            into = iter([vectors[place] for place in visited])
+        by_word = []
         for group, residual in zip(ctx.groups, residuals, strict=True):
-            parts, states = group.parts(residual * scale[group.tokens]), torch.split(hidden[group.tokens], group.counts)
-            for part, state, (rows, scalars) in zip(parts, states, into, strict=False):  # the rest is for later groups
+            scaled = residual * scale[group.tokens]
+            by_word.append(group.sums(scaled))
+            states = torch.split(hidden[group.tokens], group.counts)
+            for part, state, rows in zip(group.parts(scaled), states, into, strict=False):  # the others are of later groups
                 write_product(rows, part.T, state, ctx.dtype)
-                torch.sum(part, 0, out=scalars)
+        starts = _starts(ctx.lengths)[visited]
+        words = torch.from_numpy(np.repeat(starts - _starts(read), read) + np.arange(sum(read))).to(weight.device)
+        grad_bias = torch.cat(by_word) if by_word else bias.new_empty(0)
         if ctx.sparse:
-            starts = _starts(ctx.lengths)[visited]
-            rows_read = np.repeat(starts - _starts(read), read) + np.arange(sum(read))
-            index = torch.from_numpy(rows_read).to(weight.device).unsqueeze(0)
-            grad_weight, grad_bias = (
-                torch.sparse_coo_tensor(index, values, like.shape, is_coalesced=True, check_invariants=False)
-                for values, like in ((grad_weight, weight), (grad_bias, bias))
-            )
+            grad_weight, grad_bias = _rows(words, grad_weight, weight), _rows(words, grad_bias, bias)
+        else:
+            grad_bias = torch.zeros_like(bias).index_copy_(0, words, grad_bias)
         return torch.empty_like(hidden).index_copy_(0, order, grad_hidden * scale), grad_weight, grad_bias, *[None] * 6
 
 
 def _starts(lengths: list[int]) -> np.ndarray:
     """Where each class begins."""
-    ends: np.ndarray = np.cumsum(lengths)
-    return ends - lengths
+    own = np.array(lengths, np.int64)  # of none too
+    starts: np.ndarray = own.cumsum() - own
+    return starts
+
+
+def _rows(words: Tensor, values: Tensor, like: Tensor) -> Tensor:
+    """A sparse tensor of these rows, which ascend."""
+    return torch.sparse_coo_tensor(words.unsqueeze(0), values, like.shape, is_coalesced=True, check_invariants=False)
 
 
 def _zeros_beside(table: Tensor, visited: list[int], lengths: list[int]) -> Tensor:
@@ -265,16 +272,27 @@ class _Group(NamedTuple):
 
     def parts(self, x: Tensor) -> list[Tensor]:
         """Of (tokens, longest) what is each class's, (n, L)."""
-        rows = torch.split(x, self.counts)
-        return [part[:, :length] for part, length in zip(rows, self.lengths, strict=True)]
+        rows, longest = torch.split(x, self.counts), self.longest
+        return [part if length == longest else part[:, :length] for part, length in zip(rows, self.lengths, strict=True)]
+
+    def sums(self, x: Tensor) -> Tensor:
+        """The sum of each class's parts over its tokens, one class after the other, (sum of L,)."""
+        counts, lengths = torch.tensor([self.counts, self.lengths], device=x.device)
+        of_class = torch.repeat_interleave(counts)
+        summed = x.new_zeros(len(self.places), self.longest).index_add_(0, of_class, x)
+        return summed[torch.arange(self.longest, device=x.device) < lengths.unsqueeze(1)]
 
 
-def _groups(lengths: list[int], counts: list[int]) -> Iterator[_Group]:
-    """A class more than twice as long as another begins a group of its own."""
+def _groups(visited: list[int], counts: list[int], lengths: list[int]) -> Iterator[_Group]:
+    """A class more than twice as long as another begins a group of its own.
+
+    Args:
+        visited: the classes that have tokens, and by ``counts`` how many.
+        lengths: words of each class.
+    """
     group, shortest, longest = _Group(0, [], [], []), math.inf, 0
-    for place, (count, length) in enumerate(zip(counts, lengths, strict=True)):
-        if not count:
-            continue
+    for place, count in zip(visited, counts, strict=True):
+        length = lengths[place]
         shortest, longest = min(shortest, length), max(longest, length)
         if longest > 2 * shortest:
             yield group
