@@ -121,10 +121,12 @@ def run_sweep(
         else:
             prepare_ray()  # before the data bring NumPy along, whose threads it sets
             loading = Later(partial(_load_data, spec))
-            for meanwhile in (loading, Later(_import_ahead)):
+            ahead = Later(_import_ahead)
+            for meanwhile in (loading, ahead):
                 stack.callback(meanwhile.settle)
             ray.enter_context(own_ray(spec.resources))  # which takes as long as the loading, and most of it is waiting
             data = loading.result()
+            ahead.settle()  # no two threads import the same library
         _make_directory(where.sweep_dir(spec.name))
         stack.enter_context(only_driver(spec.name, where))
         stack.enter_context(attached(address, spec, where))
@@ -236,10 +238,8 @@ def _drive(
             driver.close()  # whatever happened, no trial is left RUNNING
             driver.log(f"ended by {driver.ended_by}; {driver.budget_used}")
             record.end(driver)
-            if console is not None:
-                stack.callback(Later(_import_reader).settle)
 
-    with contextlib.ExitStack() as stack, notices_kept(driver.log), signals_end(driver):
+    with notices_kept(driver.log), signals_end(driver), contextlib.ExitStack() as stack:
         try:
             with Display(driver, console) if console else contextlib.nullcontext():
                 if driver.is_over:  # to find that out needs no Ray
@@ -256,6 +256,8 @@ def _drive(
                         launch_ray.run(driver, data)
                         if not driver.running:  # while Ray goes, which takes a second or two, the rest is sent
                             end()
+                            if console is not None:
+                                stack.callback(Later(_import_reader).settle)
         except Exception as error:
             driver.log(f"it cannot go on: {error}")
             raise
@@ -297,7 +299,7 @@ def _import_ahead() -> None:
 
 
 def _import_reader() -> None:
-    """Who shows the sweep reads its record next; MLflow is imported while Ray goes and the rest is sent."""
+    """Who shows the sweep reads its record next, by MLflow."""
     quiet_mlflow()
     import mlflow.store.tracking.dbmodels.models  # noqa: F401
 

@@ -106,7 +106,11 @@ def _train(job: Job, shared: TextData | ImageData | None) -> Iterator[Message]:
     on_disk = DiskWait()
 
     def save() -> None:
-        on_disk.end()  # the state before: of the two that are kept, one always outlasts a power cut
+        try:
+            on_disk.end()  # the state before: of the two that are kept, one always outlasts a power cut
+        except OSError:
+            (directory / STATE).unlink(missing_ok=True)  # it does not, and must not take the place of the one that does
+            raise
         save_state(trainer, directory, wait=False)
         on_disk.begin([story.path, directory / STATE, directory])
 
@@ -186,7 +190,7 @@ def _when_there_is_room(write: Callable[[], T], what: object) -> Generator[Messa
 
 
 class _Story:
-    """The messages of a trial's epochs, on disk before the checkpoint that they belong to.
+    """The messages of a trial's epochs, each written before the checkpoint that it belongs to.
 
     Args:
         history: the checkpoint's records. A line without its checkpoint was never sent, and its epoch will be trained

@@ -183,6 +183,7 @@ def test_generate_images(finished: Path, tmp_path: Path) -> None:
 def test_resume_of_a_finished_sweep_changes_nothing(finished: Path) -> None:
     done = vae_sweeps("resume", "tiny", "--home", finished, "--debug")
     assert done.returncode == 0, done.stderr
+    assert not list(finished.glob("trials/tiny/spool.rejected.jsonl"))
     unknown = vae_sweeps("resume", "nothing", "--home", finished)
     assert unknown.returncode == 2
     assert "tiny" in unknown.stderr

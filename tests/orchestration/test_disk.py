@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration import worker
 from orchestration.disk import DiskWait
 from orchestration.messages import Job
 from orchestration.worker import run_trial
@@ -76,6 +77,29 @@ def test_a_state_is_on_the_disk_before_it_becomes_the_one_before(tmp_path: Path,
     assert names == ["saved", "messages.jsonl", "state.pt", tmp_path.name] * EPOCHS
     for first in range(0, len(story), 4):
         assert len({file for _, file in story[first : first + 4]}) == 1, "the file that was saved, and not the next"
+
+
+def test_a_state_that_is_not_on_the_disk_never_takes_the_place_of_the_one_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four states the first is; each of the others fails, and is said."""
+    bring, durable = checkpoint.to_disk, []
+
+    def fails(path: Path) -> None:
+        if path.name == "state.pt" and durable:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        bring(path)
+        if path.name == "state.pt":
+            durable.append(path.stat().st_ino)
+
+    monkeypatch.setattr(checkpoint, "to_disk", fails)
+    monkeypatch.setattr(worker, "PAUSE_S", 0.01)
+    told = []
+    for message in run_trial(Job(0, CONFIG.to_dict(), str(tmp_path)), CONFIG.data.load()):
+        told.append(message.kind)
+        if message.kind == "epoch" and message.epoch > 1:
+            assert (tmp_path / "state.previous.pt").stat().st_ino == durable[0]
+    assert told == ["start", "epoch", "epoch", *["notice", "epoch"] * 2, "final", "end"]
 
 
 def test_a_disk_that_is_full_only_when_it_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

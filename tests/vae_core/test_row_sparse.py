@@ -36,6 +36,9 @@ TRIALS: dict[str, dict[str, Any]] = {
     "half precision": {"model.softmax": {"kind": "sampled", "samples": 64}, "training.precision": "bfloat16"},
     "several batches a step": {"model.softmax": {"kind": "sampled", "samples": 64}, "training.accumulate": 2},
     "adaptive": {"model.softmax": {"kind": "adaptive", "cutoffs": [50, 150]}},
+    "hierarchical": {"model.softmax": {"kind": "hierarchical", "grouping": "frequency"}},
+    "hierarchical, tied": {"model.softmax": {"kind": "hierarchical", "levels": 3}, "model.decoder.tie_embeddings": True},
+    "hierarchical, of a document": {"model.softmax": {"kind": "hierarchical"}, "model.decoder": {"kind": "bag_of_words"}},
 }
 
 

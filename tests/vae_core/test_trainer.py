@@ -150,6 +150,13 @@ def test_records_hold_the_metrics_of_the_table_and_no_others(trial: tuple[TrialC
     assert Record.from_json(final.as_json) == final
 
 
+def test_a_state_of_before_records_were_strings_is_gone_on_with(image_config: MakeConfig, digits: ImageData):
+    first, second = (Trainer(image_config(), digits) for _ in range(2))
+    records = list(islice(first.run(), 2))
+    second.load_state_dict(first.state_dict() | {"history": [asdict(record) for record in records]})
+    assert second.history == records
+
+
 def test_steps_and_weights_follow_the_plan(text_config: MakeConfig, sentences: TextData):
     trainer = Trainer(text_config({"objective.annealing": LINEAR, "objective.beta": 0.5, "training.epochs": 4}), sentences)
     n, steps = len(sentences.splits["train"]), trainer.steps_per_epoch

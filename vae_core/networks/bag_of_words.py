@@ -18,7 +18,7 @@ from vae_core.networks.text import Packed, State, TextDecoder
 from vae_core.networks.text_config import BagOfWordsDecoder, BagOfWordsEncoder
 from vae_core.seeding import Streams
 from vae_core.softmax.config import SoftmaxConfig
-from vae_core.softmax.head import HeadSizes
+from vae_core.softmax.head import HeadSizes, ReadsFewRows
 from vae_core.softmax.svd import SvdHead
 
 
@@ -46,8 +46,8 @@ class BagOfWordsTextEncoder(Encoder[TextBatch]):
 class BagOfWordsTextDecoder(TextDecoder):
     """-log p(x|z) = -sum over the words w of x of log p(w|z), the multinomial coefficient left out.
 
-    A head that is normalised gives the probabilities of all words once a document. One that is not is trained word by word, as
-    it would be in a sentence, and scored like the others.
+    A head that is normalised gives the probabilities of all words once a document. One that is not, or whose gradients are to
+    hold few rows, is trained word by word, as it would be in a sentence, and scored like the others.
     """
 
     predicts_end = False
@@ -62,7 +62,7 @@ class BagOfWordsTextDecoder(TextDecoder):
 
     def training_nll(self, batch: TextBatch, z: Tensor, moment: Moment, streams: Streams) -> Tensor:
         hidden = self.body(z, streams.dropout)
-        if self.head.normalised:
+        if self.head.normalised and not (isinstance(self.head, ReadsFewRows) and self.head.sparse):
             return self._nll(batch, hidden)
         packed, states, targets = self._word_by_word(batch, hidden)
         return packed.sums(self.head.loss(states, targets, streams.negatives))
