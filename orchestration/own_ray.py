@@ -22,6 +22,7 @@ def own_ray(resources: Resources) -> Iterator[None]:
 
     Raises:
         RayAway: it does not come up, as on a machine that is too busy for it.
+        KeyboardInterrupt: SIGTERM came meanwhile.
     """
     prepare_ray()
     import ray
@@ -31,9 +32,11 @@ def own_ray(resources: Resources) -> Iterator[None]:
         return
     on_term = signal.getsignal(signal.SIGTERM)
     try:
-        _begin(resources)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_term)  # Ray has put its own in place, which exits at once
+        try:
+            _begin(resources)
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_term)  # Ray has put its own in place, which exits at once
         yield
     finally:
         ray.shutdown()
@@ -50,6 +53,8 @@ def _begin(resources: Resources) -> None:
             logging_level=logging.ERROR,
             num_cpus=_cpus(resources),
         )
+    except SystemExit as end:  # what Ray makes of SIGTERM from its first process on
+        raise KeyboardInterrupt from end
     except Exception as error:  # Ray raises no other class
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         again = "try again when it is less busy (or with --debug, without Ray)"

@@ -110,19 +110,19 @@ def test_the_driver_at_many_moments(tmp_path: Path, launcher: list[str], blows: 
     home, draw = tmp_path / "home", random.Random(2026)
     runs: dict[int, str] = {}
     kept: list[tuple[int, int, int]] = []
-    """Trial, last epoch of its checkpoint, and when the blow fell, in ms."""
+    """Trial, last epoch of its checkpoint after a blow, and when that was read, in ms."""
     process = start("run", tmp_path / "tiny.yaml", "--home", home, *launcher)
     for epochs in sorted(draw.sample(range(118), blows)):
         wait_for_epochs(process, home, epochs)
         time.sleep(draw.uniform(0.0, 0.2))
         process.kill()
         assert process.wait() == -signal.SIGKILL, process.communicate()[0]
-        fallen_ms = time.time_ns() // 1_000_000
         for number, epoch in heard(home).items():
             state = load_state(home / "trials" / "tiny" / f"{number:04d}")
             if state is not None:
                 assert len(state["history"]) >= epoch, "what has been heard is in the checkpoint"
-                kept.append((number, len(state["history"]), fallen_ms))
+                read_ms = time.time_ns() // 1_000_000  # Ray's workers outlive the driver by some milliseconds
+                kept.append((number, len(state["history"]), read_ms))
         now = runs_of(home)
         assert runs.items() <= now.items(), "a trial goes on in its own run"
         runs = now
@@ -135,8 +135,8 @@ def test_the_driver_at_many_moments(tmp_path: Path, launcher: list[str], blows: 
     assert runs.items() <= runs_of(home).items()
     assert len(kept) >= blows // 2, "most blows fell into a trial"
     said = said_ms(home)
-    for number, epoch, fallen_ms in kept:
-        assert said[number, epoch] <= fallen_ms, f"epoch {epoch} of trial {number} was in the checkpoint and was trained again"
+    for number, epoch, read_ms in kept:
+        assert said[number, epoch] <= read_ms, f"epoch {epoch} of trial {number} was in the checkpoint and was trained again"
     assert not list(home.glob("trials/tiny/*/state*")), "finished trials leave no checkpoint behind"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +36,23 @@ def test_a_ray_that_does_not_begin_is_named_and_put_away(monkeypatch: pytest.Mon
     with pytest.raises(RayAway, match=said), own_ray(Resources()):
         raise AssertionError("it did")
     assert put_away == [True]
+
+
+def test_sigterm_while_it_begins_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_ray()
+    import ray
+
+    def init(**options: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), own_ray(Resources()):
+        raise AssertionError("it went on")
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_data_that_cannot_be_read_leave_no_ray_and_no_sweep(tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
