@@ -82,6 +82,7 @@ def _sayer(stream: IO[str]) -> Callable[[dict[str, Any]], None]:
 def _import_what_a_worker_has() -> None:
     import torch
 
+    import orchestration.trainable  # noqa: F401 - with Ray and Tune, which weigh as much as torch
     import vae_core.diagnosis
     import vae_core.samples
     import vae_core.trainer  # noqa: F401 - all for the memory that they take

@@ -16,7 +16,7 @@ from tests.faults.sweeps import assert_same, command, left_alone, start, wait_fo
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ray")]
 
-SWEEP = TINY.replace("epochs: 3", "epochs: 20").replace("run_cap: 4", "run_cap: 2")
+SWEEP = TINY.replace("epochs: 3", "epochs: 60").replace("run_cap: 4", "run_cap: 2")
 AWAY_S = 20.0
 
 
