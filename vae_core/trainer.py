@@ -208,9 +208,8 @@ class Trainer:
         self._updates.load_state_dict(state["updates"])
         self._procedure.load_state_dict(state["procedure"])
         self._streams.load_state_dict(state["streams"])
-        self.history = [
-            Record(**each) if isinstance(each, dict) else Record.from_json(each) for each in state["history"]
-        ]  # or as it was
+        # Earlier states have mappings in place of strings.
+        self.history = [Record(**each) if isinstance(each, dict) else Record.from_json(each) for each in state["history"]]
         self.outcome = None if state["outcome"] is None else Outcome(**state["outcome"])
 
     def _epoch(self, epoch: int) -> Record | None:

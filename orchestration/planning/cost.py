@@ -26,7 +26,7 @@ class Cost:
     validation_measured: float
     """The share of the split that was scored."""
     checkpoint_s: float
-    """After each epoch."""
+    """After each epoch; not the way to the disk, for which training does not wait."""
     final_s: float
     """Scores of the test split, the importance-weighted bound among them, and artifacts."""
     importance_s: float

@@ -76,8 +76,6 @@ class SweepRecord:
         )
         spool, sender = where.sweep_dir(spec.name) / SPOOL_FILE, SenderProcess if apart else SenderThread
         self.tracker = Tracker(where.tracking_uri, where.artifact_root, spool, header, sender)
-        self.ended = False
-        """Whether its last word has been said."""
         self._open(spec.name)
         self._noted_s = 0.0
 
@@ -106,12 +104,16 @@ class SweepRecord:
         )
         self.tracker.note(note + dashboard_link(spec.name), driver.budget_used)
 
+    @property
+    def ended(self) -> bool:
+        """Whether its last word has been said."""
+        return self.tracker.finishing
+
     def end(self, driver: Driver) -> None:
         """Says the last that there is to say; it is sent meanwhile."""
         self.note(driver, force=True)
         self.tracker.closed(driver.state(), driver.seconds, driver.ended_by or "")
         self.tracker.finish()
-        self.ended = True
 
     def close(self) -> Unsent:
         """Waits until all is sent; returns what is not."""

@@ -92,7 +92,8 @@ class Tracker:
         self._spool_path = spool_path
         self._sender = sender(uri, artifact_root)
         self._spool: Spool | None = None
-        self._finishing = False
+        self.finishing = False
+        """Whether the last has been said."""
         self._rejected = 0
         """Entries that were refused before."""
 
@@ -169,7 +170,7 @@ class Tracker:
 
     def finish(self, timeout: float = 30.0) -> None:
         """Nothing more will be said: the rest is sent, for at most so many seconds. Returns at once."""
-        self._finishing = True
+        self.finishing = True
         self._sender.finish(timeout)
 
     def close(self, timeout: float = 30.0) -> int:
@@ -178,7 +179,7 @@ class Tracker:
         A request under way when the time is over may take its own timeout longer.
         """
         assert self._spool is not None
-        if not self._finishing:
+        if not self.finishing:
             self.finish(timeout)
         if self._sender.wait():  # else it is held as long as this process lives: none other may send meanwhile
             self._spool.close()

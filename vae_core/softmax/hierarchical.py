@@ -200,18 +200,21 @@ class _WithinClassNll(torch.autograd.Function):
         read = [ctx.lengths[place] for place in visited]
         if ctx.sparse:
             grad_weight = weight.new_empty(sum(read), weight.shape[1])
-            into = iter(torch.split(grad_weight, read))
+            into = list(torch.split(grad_weight, read))
         else:
             grad_weight = _zeros_beside(weight, visited, ctx.lengths)
             vectors = torch.split(grad_weight, ctx.lengths)
-            into = iter([vectors[place] for place in visited])
-        by_word = []
+            into = [vectors[place] for place in visited]
+        by_word: list[Tensor] = []
+        parts: list[Tensor] = []
+        states: list[Tensor] = []
         for group, residual in zip(ctx.groups, residuals, strict=True):
             scaled = residual * scale[group.tokens]
             by_word.append(group.sums(scaled))
-            states = torch.split(hidden[group.tokens], group.counts)
-            for part, state, rows in zip(group.parts(scaled), states, into, strict=False):  # the others are of later groups
-                write_product(rows, part.T, state, ctx.dtype)
+            parts += group.parts(scaled)
+            states += torch.split(hidden[group.tokens], group.counts)
+        for rows, part, state in zip(into, parts, states, strict=True):
+            write_product(rows, part.T, state, ctx.dtype)
         starts = _starts(ctx.lengths)[visited]
         words = torch.from_numpy(np.repeat(starts - _starts(read), read) + np.arange(sum(read))).to(weight.device)
         grad_bias = torch.cat(by_word) if by_word else bias.new_empty(0)
